@@ -1,0 +1,425 @@
+"""The shapes of both specifications: every scope, every message, every callable.
+
+Source: ASGI (main specification 3.0, HTTP and WebSocket 2.5, lifespan 2.0, TLS 0.2, extensions) and
+PEP 3333. A key that a specification calls optional is `NotRequired`; all bytes are raw, all text is
+decoded, header names are lower-case.
+
+The callables that this library accepts and offers are typed loosely where the specifications are
+open (a server may add keys, an application may be typed with another package's classes), so that
+applications and servers of any origin fit; the TypedDicts say exactly what is in a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeAlias
+
+from typing_extensions import NotRequired, TypedDict
+
+# --- scopes ---------------------------------------------------------------------------------------
+
+
+class ASGIVersions(TypedDict):
+    """``scope["asgi"]``: the versions that the server speaks."""
+
+    version: str
+    spec_version: NotRequired[str]
+
+
+class TLSExtension(TypedDict):
+    """``scope["extensions"]["tls"]``: the connection's TLS data, present only under TLS.
+
+    ``tls_version`` and ``cipher_suite`` are the protocol's 16-bit numbers, certificates are PEM.
+    """
+
+    server_cert: str | None
+    client_cert_chain: NotRequired[Iterable[str]]
+    client_cert_name: NotRequired[str | None]
+    client_cert_error: NotRequired[str | None]
+    tls_version: int | None
+    cipher_suite: int | None
+
+
+Extensions = TypedDict(
+    "Extensions",
+    {
+        "http.response.debug": dict[str, Any],
+        "http.response.early_hint": dict[str, Any],
+        "http.response.pathsend": dict[str, Any],
+        "http.response.push": dict[str, Any],
+        "http.response.trailers": dict[str, Any],
+        "http.response.zerocopysend": dict[str, Any],
+        "tls": TLSExtension,
+        "websocket.http.response": dict[str, Any],
+    },
+    total=False,
+)
+Extensions.__doc__ = """``scope["extensions"]``: what the server offers beyond the specification."""
+
+
+class HTTPScope(TypedDict):
+    """The scope of one HTTP request."""
+
+    type: Literal["http"]
+    asgi: ASGIVersions
+    http_version: str
+    method: str
+    scheme: NotRequired[str]
+    path: str
+    raw_path: NotRequired[bytes | None]
+    query_string: bytes
+    root_path: NotRequired[str]
+    headers: Iterable[tuple[bytes, bytes]]
+    client: NotRequired[tuple[str, int] | None]
+    server: NotRequired[tuple[str, int | None] | None]
+    state: NotRequired[dict[str, Any]]
+    extensions: NotRequired[Extensions | None]
+    wsgi_environ: NotRequired[WSGIEnvironment]
+    """The original environ, where this library made the scope."""
+
+
+class WebSocketScope(TypedDict):
+    """The scope of one WebSocket connection."""
+
+    type: Literal["websocket"]
+    asgi: ASGIVersions
+    http_version: NotRequired[str]
+    scheme: NotRequired[str]
+    path: str
+    raw_path: NotRequired[bytes | None]
+    query_string: NotRequired[bytes | None]
+    root_path: NotRequired[str]
+    headers: Iterable[tuple[bytes, bytes]]
+    client: NotRequired[tuple[str, int] | None]
+    server: NotRequired[tuple[str, int | None] | None]
+    subprotocols: NotRequired[Iterable[str]]
+    state: NotRequired[dict[str, Any]]
+    extensions: NotRequired[Extensions | None]
+    wsgi_environ: NotRequired[WSGIEnvironment]
+    """The original environ, where this library made the scope."""
+
+
+class LifespanScope(TypedDict):
+    """The scope of one event loop's lifespan."""
+
+    type: Literal["lifespan"]
+    asgi: ASGIVersions
+    state: NotRequired[dict[str, Any]]
+
+
+# --- HTTP messages --------------------------------------------------------------------------------
+
+
+class HTTPRequestMessage(TypedDict):
+    """A part of the request's body, in ``receive``."""
+
+    type: Literal["http.request"]
+    body: NotRequired[bytes]
+    more_body: NotRequired[bool]
+
+
+class HTTPDisconnectMessage(TypedDict):
+    """The client left, or the response is complete, in ``receive``."""
+
+    type: Literal["http.disconnect"]
+
+
+class HTTPResponseStartMessage(TypedDict):
+    """Status and headers of the response, in ``send``."""
+
+    type: Literal["http.response.start"]
+    status: int
+    headers: NotRequired[Iterable[tuple[bytes, bytes]]]
+    trailers: NotRequired[bool]
+
+
+class HTTPResponseBodyMessage(TypedDict):
+    """A part of the response's body, in ``send``."""
+
+    type: Literal["http.response.body"]
+    body: NotRequired[bytes]
+    more_body: NotRequired[bool]
+
+
+class HTTPResponseTrailersMessage(TypedDict):
+    """Extension ``http.response.trailers``: fields after the body."""
+
+    type: Literal["http.response.trailers"]
+    headers: Iterable[tuple[bytes, bytes]]
+    more_trailers: NotRequired[bool]
+
+
+class HTTPResponseZeroCopySendMessage(TypedDict):
+    """Extension ``http.response.zerocopysend``: a part of the body, by a file's descriptor.
+
+    ``offset`` and ``count`` are in bytes; without them the file is sent from where it stands to
+    its end.
+    """
+
+    type: Literal["http.response.zerocopysend"]
+    file: Any
+    offset: NotRequired[int]
+    count: NotRequired[int]
+    more_body: NotRequired[bool]
+
+
+class HTTPResponsePathSendMessage(TypedDict):
+    """Extension ``http.response.pathsend``: the whole body, by a file's absolute path."""
+
+    type: Literal["http.response.pathsend"]
+    path: str
+
+
+class HTTPResponseEarlyHintMessage(TypedDict):
+    """Extension ``http.response.early_hint``: values of ``Link`` fields for a 103 response."""
+
+    type: Literal["http.response.early_hint"]
+    links: Iterable[bytes]
+
+
+class HTTPResponsePushMessage(TypedDict):
+    """Extension ``http.response.push``: HTTP/2 server push."""
+
+    type: Literal["http.response.push"]
+    path: str
+    headers: Iterable[tuple[bytes, bytes]]
+
+
+class HTTPResponseDebugMessage(TypedDict):
+    """Extension ``http.response.debug``: what a test client may want to know."""
+
+    type: Literal["http.response.debug"]
+    info: dict[str, Any]
+
+
+# --- WebSocket messages ---------------------------------------------------------------------------
+
+
+class WebSocketConnectMessage(TypedDict):
+    """The client asks for the handshake, in ``receive``."""
+
+    type: Literal["websocket.connect"]
+
+
+class WebSocketAcceptMessage(TypedDict):
+    """The application completes the handshake, in ``send``."""
+
+    type: Literal["websocket.accept"]
+    subprotocol: NotRequired[str | None]
+    headers: NotRequired[Iterable[tuple[bytes, bytes]]]
+
+
+class WebSocketReceiveMessage(TypedDict):
+    """A whole message from the client: exactly one of ``bytes`` and ``text`` is not None."""
+
+    type: Literal["websocket.receive"]
+    bytes: NotRequired[bytes | None]
+    text: NotRequired[str | None]
+
+
+class WebSocketSendMessage(TypedDict):
+    """A whole message to the client: exactly one of ``bytes`` and ``text`` is not None."""
+
+    type: Literal["websocket.send"]
+    bytes: NotRequired[bytes | None]
+    text: NotRequired[str | None]
+
+
+class WebSocketDisconnectMessage(TypedDict):
+    """The connection is over, in ``receive``."""
+
+    type: Literal["websocket.disconnect"]
+    code: NotRequired[int | None]
+    reason: NotRequired[str | None]
+
+
+class WebSocketCloseMessage(TypedDict):
+    """The application ends the connection, or refuses the handshake, in ``send``."""
+
+    type: Literal["websocket.close"]
+    code: NotRequired[int]
+    reason: NotRequired[str | None]
+
+
+class WebSocketDenialStartMessage(TypedDict):
+    """Extension ``websocket.http.response``: the head of the answer that refuses a handshake."""
+
+    type: Literal["websocket.http.response.start"]
+    status: int
+    headers: NotRequired[Iterable[tuple[bytes, bytes]]]
+
+
+class WebSocketDenialBodyMessage(TypedDict):
+    """Extension ``websocket.http.response``: a part of that answer's body."""
+
+    type: Literal["websocket.http.response.body"]
+    body: NotRequired[bytes]
+    more_body: NotRequired[bool]
+
+
+# --- lifespan messages ----------------------------------------------------------------------------
+
+
+class LifespanStartupMessage(TypedDict):
+    """The server is about to take connections, in ``receive``."""
+
+    type: Literal["lifespan.startup"]
+
+
+class LifespanStartupCompleteMessage(TypedDict):
+    """The application is ready, in ``send``."""
+
+    type: Literal["lifespan.startup.complete"]
+
+
+class LifespanStartupFailedMessage(TypedDict):
+    """The application cannot run, in ``send``."""
+
+    type: Literal["lifespan.startup.failed"]
+    message: NotRequired[str]
+
+
+class LifespanShutdownMessage(TypedDict):
+    """The server has closed every connection, in ``receive``."""
+
+    type: Literal["lifespan.shutdown"]
+
+
+class LifespanShutdownCompleteMessage(TypedDict):
+    """The application has cleaned up, in ``send``."""
+
+    type: Literal["lifespan.shutdown.complete"]
+
+
+class LifespanShutdownFailedMessage(TypedDict):
+    """The application could not clean up, in ``send``."""
+
+    type: Literal["lifespan.shutdown.failed"]
+    message: NotRequired[str]
+
+
+# --- unions: which message goes which way ---------------------------------------------------------
+
+AnyScope: TypeAlias = HTTPScope | WebSocketScope | LifespanScope
+
+ReceiveMessage: TypeAlias = (
+    HTTPRequestMessage
+    | HTTPDisconnectMessage
+    | WebSocketConnectMessage
+    | WebSocketReceiveMessage
+    | WebSocketDisconnectMessage
+    | LifespanStartupMessage
+    | LifespanShutdownMessage
+)
+
+HTTPSendMessage: TypeAlias = (
+    HTTPResponseStartMessage
+    | HTTPResponseBodyMessage
+    | HTTPResponseTrailersMessage
+    | HTTPResponseZeroCopySendMessage
+    | HTTPResponsePathSendMessage
+    | HTTPResponseEarlyHintMessage
+    | HTTPResponsePushMessage
+    | HTTPResponseDebugMessage
+)
+
+SendMessage: TypeAlias = (
+    HTTPSendMessage
+    | WebSocketAcceptMessage
+    | WebSocketSendMessage
+    | WebSocketCloseMessage
+    | WebSocketDenialStartMessage
+    | WebSocketDenialBodyMessage
+    | LifespanStartupCompleteMessage
+    | LifespanStartupFailedMessage
+    | LifespanShutdownCompleteMessage
+    | LifespanShutdownFailedMessage
+)
+
+# --- the callables of ASGI ------------------------------------------------------------------------
+
+Scope: TypeAlias = Mapping[str, Any]
+"""Any scope, as an application is handed it; `AnyScope` says what is inside."""
+
+Message: TypeAlias = Mapping[str, Any]
+"""Any message; `ReceiveMessage` and `SendMessage` say what is inside."""
+
+
+class Receive(Protocol):
+    """``await receive()`` gives the next message for the application."""
+
+    def __call__(self) -> Awaitable[Message]: ...
+
+
+class Send(Protocol):
+    """``await send(message)`` hands one message to the server."""
+
+    def __call__(self, message: Any, /) -> Awaitable[None]: ...  # noqa: ANN401 - see the module
+
+
+class ASGIApplication(Protocol):
+    """An ASGI 3 application: one async callable (ASGI main specification, "Applications")."""
+
+    def __call__(
+        self,
+        scope: Any,  # noqa: ANN401 - see the module
+        receive: Any,  # noqa: ANN401
+        send: Any,  # noqa: ANN401
+        /,
+    ) -> Awaitable[None]: ...
+
+
+# --- the callables of WSGI ------------------------------------------------------------------------
+
+WSGIEnvironment: TypeAlias = dict[str, Any]
+"""A builtin dict: CGI names to native strings, ``wsgi.*`` names to what PEP 3333 says."""
+
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType]
+OptExcInfo: TypeAlias = ExcInfo | tuple[None, None, None]
+"""What ``sys.exc_info()`` returns."""
+
+Write: TypeAlias = Callable[[bytes], object]
+"""The callable that ``start_response`` returns: one block of the body per call."""
+
+
+class StartResponse(Protocol):
+    """``start_response(status, headers)``: native strings, one tuple for each header line."""
+
+    def __call__(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: OptExcInfo | None = ...,
+        /,
+    ) -> Write: ...
+
+
+class InputStream(Protocol):
+    """``wsgi.input``: the request's body, as bytes (PEP 3333 "Input and Error Streams")."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+    def readline(self, size: int = ..., /) -> bytes: ...
+
+    def readlines(self, hint: int = ..., /) -> list[bytes]: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class ErrorStream(Protocol):
+    """``wsgi.errors``: a text stream (PEP 3333 "Input and Error Streams")."""
+
+    def flush(self) -> object: ...
+
+    def write(self, text: str, /) -> object: ...
+
+    def writelines(self, lines: Iterable[str], /) -> object: ...
+
+
+class WSGIApplication(Protocol):
+    """A WSGI application: a callable of environ and ``start_response`` (PEP 3333)."""
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> Iterable[bytes]: ...
