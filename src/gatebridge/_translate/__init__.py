@@ -1,0 +1,1 @@
+"""The pure translations: nothing in here waits, and nothing does I/O."""

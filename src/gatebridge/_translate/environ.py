@@ -1,0 +1,141 @@
+"""``environ_from_scope``: the dictionary that a WSGI application is called with."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+from gatebridge._translate.headers import add_headers
+from gatebridge._translate.host import DEFAULT_PORTS, split_host, with_brackets, without_brackets
+from gatebridge._translate.paths import environ_paths
+from gatebridge._translate.text import native_from_text
+from gatebridge._translate.tls import add_tls
+from gatebridge._version import __version__
+from gatebridge.errors import HostError
+from gatebridge.types import ErrorStream, InputStream, Scope, WSGIEnvironment
+
+_SERVER_SOFTWARE = f"gatebridge/{__version__}"
+_PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
+
+
+def environ_from_scope(
+    scope: Scope,
+    *,
+    body: InputStream | None = None,
+    errors: ErrorStream | None = None,
+    multithread: bool = True,
+) -> WSGIEnvironment:
+    """Translate the scope of an HTTP request into a WSGI environ.
+
+    Args:
+        scope: Of type ``"http"``. It is not changed, and is itself in ``environ["asgi.scope"]``.
+        body: For ``wsgi.input``: a binary file that ends at the end of the body (bytes). An empty
+            one if None.
+        errors: For ``wsgi.errors``: a text stream. ``sys.stderr`` if None.
+        multithread: For ``wsgi.multithread``: whether another thread may call the application
+            while this request runs.
+
+    Returns:
+        A new builtin dict. Every key without a dot has a native string: one latin-1 character for
+        each byte. What is not known is left out, never None or empty.
+
+    Raises:
+        RequestError: The request cannot be translated without guessing; names header or field.
+        HostError: The scope breaks the ASGI specification; names the key.
+
+    Source: PEP 3333 "environ Variables"; ASGI HTTP 2.5 "HTTP Connection Scope" and "WSGI
+    Compatibility"; RFC 3875 section 4.1.
+    """
+    method = _text(scope, "method")
+    if not method:
+        raise HostError("method", "empty")
+    query_string = scope.get("query_string") or b""
+    try:
+        paths = environ_paths(
+            _text(scope, "path"), scope.get("raw_path"), scope.get("root_path") or "", method
+        )
+        query = query_string.decode("latin-1")
+    except (TypeError, AttributeError) as exc:
+        raise HostError("path", "raw_path or query_string not bytes, or root_path no str") from exc
+    target = f"{paths.request_path}?{query}" if query else paths.request_path
+    scheme = scope.get("scheme") or "http"
+    environ: WSGIEnvironment = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": paths.script_name,
+        "PATH_INFO": paths.path_info,
+        "QUERY_STRING": query,
+        "REQUEST_URI": target,
+        "RAW_URI": target,
+        "SERVER_PROTOCOL": _protocol(scope.get("http_version")),
+        "SERVER_SOFTWARE": _SERVER_SOFTWARE,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scheme,
+        "wsgi.input": io.BytesIO() if body is None else body,
+        "wsgi.input_terminated": True,
+        "wsgi.errors": sys.stderr if errors is None else errors,
+        "wsgi.multithread": multithread,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+        "asgi.scope": scope,
+    }
+    add_headers(environ, scope.get("headers") or ())
+    if paths.host is not None:
+        environ["HTTP_HOST"] = paths.host
+    _add_server(environ, scope.get("server"), scheme)
+    _add_client(environ, scope.get("client"))
+    if scheme == "https":
+        environ["HTTPS"] = "on"
+    extensions = scope.get("extensions")
+    if extensions and extensions.get("tls"):
+        add_tls(environ, extensions["tls"])
+    return environ
+
+
+def _text(scope: Scope, key: str) -> str:
+    value = scope.get(key)
+    if not isinstance(value, str):
+        raise HostError(key, f"missing, or not a str: {value!r:.80}")
+    return value
+
+
+def _protocol(version: str | None) -> str:
+    """Return ``SERVER_PROTOCOL``: CGI demands the minor number that ASGI leaves out."""
+    if not version:
+        return "HTTP/1.1"
+    known = _PROTOCOLS.get(version)
+    return known or (f"HTTP/{version}" if "." in version else f"HTTP/{version}.0")
+
+
+def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
+    """Add ``SERVER_NAME`` and ``SERVER_PORT``, which are never missing and never empty."""
+    host, port = _address("server", server)
+    named_host, named_port = (
+        split_host(environ["HTTP_HOST"]) if "HTTP_HOST" in environ else ("", "")
+    )
+    if host and port is not None:
+        environ["SERVER_NAME"] = native_from_text("server", with_brackets(host))
+        environ["SERVER_PORT"] = str(port)
+    else:  # unknown, or a unix socket, whose path is no name
+        environ["SERVER_NAME"] = named_host or "localhost"
+        environ["SERVER_PORT"] = named_port or DEFAULT_PORTS.get(scheme, "80")
+
+
+def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
+    """Add ``REMOTE_*`` as far as they are known; no name is looked up."""
+    host, port = _address("client", client)
+    if host:
+        address = native_from_text("client", without_brackets(host))
+        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = address
+        if port:
+            environ["REMOTE_PORT"] = str(port)
+
+
+def _address(key: str, address: Any) -> tuple[str, int | None]:  # noqa: ANN401
+    if not address:
+        return "", None
+    try:
+        host, port = address
+    except (TypeError, ValueError):
+        raise HostError(key, f"not a pair of host and port: {address!r:.80}") from None
+    return host or "", port

@@ -1,0 +1,46 @@
+"""Hosts and ports: the Host header, socket addresses, brackets around IPv6."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from gatebridge.errors import RequestError
+
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+_HOST = re.compile(
+    r"(?P<host>\[[0-9A-Za-z:.%~_-]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)"
+    r"(?::(?P<port>[0-9]{0,5}))?"
+)
+
+
+@lru_cache(maxsize=256)
+def split_host(value: str) -> tuple[str, str]:
+    """Split a Host header into host and port.
+
+    Args:
+        value: As a native string, trimmed.
+
+    Returns:
+        The host with the brackets of an IPv6 address, and the port's digits; either may be empty.
+
+    Raises:
+        RequestError: It is not ``uri-host [ ":" port ]``.
+
+    Source: RFC 9110 section 7.2; RFC 9112 section 3.2.
+    """
+    match = _HOST.fullmatch(value)
+    if match is None or int(match["port"] or 0) > 65535:
+        raise RequestError("host", f"not a valid host: {value[:80]!r}")
+    return match["host"], match["port"] or ""
+
+
+def with_brackets(host: str) -> str:
+    """Return ``host`` as it stands in a URL: an IPv6 address in brackets (RFC 3875, 4.1.14)."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def without_brackets(host: str) -> str:
+    """Return ``host`` as it stands in a socket address."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host

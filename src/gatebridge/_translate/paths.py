@@ -1,0 +1,181 @@
+"""Paths: ``path``, ``raw_path`` and ``root_path`` to ``SCRIPT_NAME`` and ``PATH_INFO`` and back.
+
+ASGI has the path as text, decoded with U+FFFD for what is not UTF-8, and often also its exact
+bytes, still percent-encoded, in ``raw_path``. An environ has the exact bytes, decoded. So
+``raw_path`` is the better source for an environ; but servers and middleware do not agree what it is
+relative to, and some change only ``path``. It is used where it agrees with ``path``, and not
+otherwise.
+
+Source: ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ Variables"; RFC 3875 sections 4.1.5
+and 4.1.13; RFC 9112 section 3.2. Each string is percent-decoded once (RFC 3986 section 2.4).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from gatebridge._translate.text import (
+    bytes_from_native,
+    bytes_from_text,
+    native_from_text,
+    text_from_bytes,
+)
+from gatebridge.errors import RequestError
+from gatebridge.types import WSGIEnvironment
+
+_ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
+_ABSOLUTE_FORM_BYTES = re.compile(_ABSOLUTE_FORM.pattern.encode(), re.IGNORECASE)
+_SLASH = ord("/")
+_UNRESERVED_IN_PATH = "/:@!$&'()*+,;="  # quote_from_bytes itself keeps letters, digits and _.-~
+
+
+class EnvironPaths(NamedTuple):
+    """The native strings for an environ; ``host`` is that of an absolute-form target, or None."""
+
+    script_name: str
+    path_info: str
+    request_path: str
+    host: str | None
+
+
+class ScopePaths(NamedTuple):
+    """The paths for a scope; ``host`` is that of an absolute-form target, or None."""
+
+    path: str
+    raw_path: bytes
+    root_path: str
+    host: bytes | None
+
+
+def quote(path: bytes) -> str:
+    """Percent-encode a path as RFC 3986 section 3.3 has it."""
+    return quote_from_bytes(path, safe=_UNRESERVED_IN_PATH)
+
+
+def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str) -> EnvironPaths:
+    """Split a scope's path into ``SCRIPT_NAME`` and ``PATH_INFO``.
+
+    ``root_path`` is taken off on a segment boundary only. Where ``path`` does not start with it,
+    the server has taken it off already.
+
+    Args:
+        path: The scope's, decoded.
+        raw_path: The scope's, percent-encoded, or None.
+        root_path: The scope's, decoded, with or without slashes around it.
+        method: The request method, because only OPTIONS may have the target ``*``.
+
+    Raises:
+        RequestError: The path has no leading slash, or cannot be encoded.
+    """
+    if raw_path is not None:
+        raw_path = raw_path.partition(b"?")[0]
+    if (
+        raw_path
+        and not root_path
+        and raw_path[0] == _SLASH
+        and b"%" not in raw_path
+        and path.isascii()
+        and path.encode("ascii") == raw_path
+    ):
+        return EnvironPaths("", path, path, None)  # nearly every request
+
+    root = root_path.strip("/") and "/" + root_path.rstrip("/").lstrip("/")
+    script_name = native_from_text("root_path", root)
+    request_path = raw_path.decode("latin-1") if raw_path else ""
+    if path == "*" and method == "OPTIONS":
+        return EnvironPaths(script_name, "*", request_path or "*", None)
+    host = None
+    if absolute := _ABSOLUTE_FORM.match(path):
+        host = native_from_text("path", absolute[1].rpartition("@")[2])
+        path = path[absolute.end() :] or "/"
+        if raw_path is not None and (absolute_raw := _ABSOLUTE_FORM_BYTES.match(raw_path)):
+            raw_path = raw_path[absolute_raw.end() :] or b"/"
+    if path and path[0] != "/":
+        raise RequestError("path", f"does not start with a slash: {path[:80]!r}")
+    info = _path_info_bytes(path, raw_path, root)
+    path_info = info.decode("latin-1")
+    if not (script_name or path_info):
+        path_info = "/"
+    if not request_path:
+        request_path = quote((script_name + path_info).encode("latin-1"))
+    return EnvironPaths(script_name, path_info, request_path, host)
+
+
+def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:
+    """Return the exact bytes of ``PATH_INFO``, from ``raw_path`` where it agrees with ``path``."""
+    shortened = bool(root) and (path == root or path.startswith(root + "/"))
+    rest = path[len(root) :] if shortened else path
+    if raw_path is not None:
+        exact = unquote_to_bytes(raw_path)
+        prefix = bytes_from_text("root_path", root)
+        if _reads(exact, path):
+            if not shortened:
+                return exact
+            if exact.startswith(prefix):
+                return exact[len(prefix) :]
+        elif root and _reads(exact, root + path):  # only path had its root taken off by the host
+            if exact.startswith(prefix):
+                return exact[len(prefix) :]
+        elif _reads(exact, rest):  # only path had a root put before it
+            return exact
+    return bytes_from_text("path", rest)
+
+
+def _reads(exact: bytes, text: str) -> bool:
+    return text in (exact.decode("utf-8", "replace"), exact.decode("utf-8", "surrogateescape"))
+
+
+def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
+    """Join an environ's ``SCRIPT_NAME`` and ``PATH_INFO`` to the paths of a scope.
+
+    ``raw_path`` is what the client sent (``REQUEST_URI`` or ``RAW_URI``) where that agrees with the
+    decoded path, and percent-encoded anew otherwise. It includes ``root_path``, as ``path`` does.
+
+    Raises:
+        RequestError: The path has no leading slash.
+        HostError: A value is not a native string; the error names the key.
+    """
+    path_info = environ.get("PATH_INFO")
+    if (
+        not environ.get("SCRIPT_NAME")
+        and isinstance(path_info, str)
+        and path_info.isascii()
+        and path_info.startswith("/")
+    ):
+        info = path_info.encode("ascii")  # nearly every request
+        return ScopePaths(path_info, _raw_path(environ, info, b"", info), "", None)
+
+    script = bytes_from_native("SCRIPT_NAME", environ.get("SCRIPT_NAME") or "")
+    info = bytes_from_native("PATH_INFO", path_info or "")
+    host = None
+    if absolute := _ABSOLUTE_FORM_BYTES.match(info):
+        host = absolute[1].rpartition(b"@")[2]
+        info = info[absolute.end() :] or b"/"
+    if script.endswith(b"/") and info.startswith(b"/"):
+        script = script.rstrip(b"/")
+    full = script + info or b"/"
+    if full[0] != _SLASH and not (full == b"*" and method == "OPTIONS"):
+        raise RequestError("PATH_INFO", f"does not start with a slash: {full[:80]!r}")
+    root = text_from_bytes(script.rstrip(b"/"))
+    if root and root[0] != "/":
+        root = "/" + root
+    return ScopePaths(text_from_bytes(full), _raw_path(environ, full, script, info), root, host)
+
+
+def _raw_path(environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes) -> bytes:
+    for key in ("REQUEST_URI", "RAW_URI"):
+        value = environ.get(key)
+        if not value:
+            continue
+        target = bytes_from_native(key, value)
+        if target[0] != _SLASH and (absolute := _ABSOLUTE_FORM_BYTES.match(target)):
+            target = target[absolute.end() :] or b"/"
+        target = target.partition(b"?")[0].partition(b"#")[0]
+        decoded = unquote_to_bytes(target) if b"%" in target else target
+        if decoded == full:
+            return target
+        if script and decoded == info:
+            return quote(script).encode("ascii") + target
+    return quote(full).encode("ascii")

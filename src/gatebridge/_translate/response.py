@@ -1,0 +1,255 @@
+"""Response heads: WSGI status lines and header lists to ASGI start messages and back.
+
+A head is checked in full before anything is sent, because what leaves here goes onto the wire: a
+control character in a value would let an application's user inject headers, and a wrong length
+would desynchronise the connection. Each error names the header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+from gatebridge._translate.headers import TOKEN, declared_length
+from gatebridge.errors import AsgiAppError, WsgiAppError
+from gatebridge.types import HTTPResponseBodyMessage, HTTPResponseStartMessage
+
+HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
+    b"trailers transfer-encoding upgrade".split()
+)
+"""Fields of one connection (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1), lower-case."""
+
+# Options of an application's Connection header that are never about the connection.
+_NEVER_OPTIONS = {b"content-length", b"content-type", b"set-cookie", b"date"}
+
+_STATUS = re.compile(r"([2-9][0-9]{2})(?: [ -~\x80-\xff]*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # without HTAB, which HTTP allows inside
+
+_REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class ResponseHead(NamedTuple):
+    """A checked head for ``http.response.start``.
+
+    Attributes:
+        status: 200 to 999.
+        headers: Lower-case names and trimmed values, in the application's order.
+        length: The declared Content-Length in bytes, or None.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    length: int | None
+
+
+class WsgiHead(NamedTuple):
+    """A checked head for ``start_response``: as `ResponseHead`, in native strings."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    length: int | None
+
+
+def has_content(status: int, method: str) -> bool:
+    """Say whether a response may have a body (RFC 9110 sections 9.3.2, 15.3.5, 15.3.6, 15.4.5)."""
+    return status not in (204, 205, 304) and method != "HEAD"
+
+
+# --- WSGI to ASGI ---------------------------------------------------------------------------------
+
+
+def head_from_wsgi(status: object, headers: object) -> ResponseHead:
+    """Check and translate the arguments of ``start_response``.
+
+    Raises:
+        WsgiAppError: They break PEP 3333 or HTTP; names the status or the header.
+
+    Source: PEP 3333 "The start_response() Callable"; RFC 9110 sections 5 and 15.
+    """
+    code = _status_code(_exact_str("status", status))
+    if type(headers) is not list:
+        raise WsgiAppError("headers", f"not a list: {type(headers).__name__}")
+    translated: list[tuple[bytes, bytes]] = []
+    lengths: list[bytes] = []
+    for item in cast("list[object]", headers):
+        name, value = _checked_header(item)
+        if name == b"content-length":
+            lengths.append(value)
+            if len(lengths) > 1:
+                continue
+        translated.append((name, value))
+    if not lengths and code not in (204, 205):
+        return ResponseHead(code, translated, None)
+    length = declared_length(lengths, WsgiAppError)
+    return ResponseHead(code, *_with_length(code, translated, length))
+
+
+def _with_length(
+    status: int, headers: list[tuple[bytes, bytes]], length: bytes | None
+) -> tuple[list[tuple[bytes, bytes]], int | None]:
+    """Return headers in which one Content-Length stands for all, as the status allows it."""
+    if status in (204, 205):
+        # RFC 9110: no length on 204 (section 8.6), no content on 205 (section 15.3.6).
+        headers = [item for item in headers if item[0].lower() != b"content-length"]
+        return (headers, None) if status == 204 else ([*headers, (b"content-length", b"0")], 0)
+    if length is None:
+        return headers, None
+    return [
+        (name, length) if name.lower() == b"content-length" else (name, value)
+        for name, value in headers
+    ], int(length)
+
+
+@lru_cache(maxsize=256)
+def _status_code(status: str) -> int:
+    match = _STATUS.fullmatch(status)
+    if match is None:
+        raise WsgiAppError(
+            "status", f"not three digits from 200 to 999, a space and a reason: {status[:80]!r}"
+        )
+    return int(match[1])
+
+
+def _exact_str(field: str, value: object) -> str:
+    if type(value) is not str:
+        raise WsgiAppError(field, f"not of type str: {value!r:.80}")
+    return value
+
+
+def _checked_header(item: object) -> tuple[bytes, bytes]:
+    pair = cast("tuple[object, ...]", item)  # checked at once
+    if type(item) is not tuple or len(pair) != 2:
+        raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
+    name = _exact_str("headers", pair[0])
+    return _asgi_name(name), header_value(name, pair[1])
+
+
+@lru_cache(maxsize=512)
+def _asgi_name(name: str) -> bytes:
+    raw = name.encode("utf-8", "replace").lower()  # str.lower() makes ASCII of U+212A
+    if not TOKEN.fullmatch(raw):
+        raise WsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
+    if raw in HOP_BY_HOP:
+        raise WsgiAppError(name, "a hop-by-hop header, which only a server may send (PEP 3333)")
+    return raw
+
+
+def header_value(name: str, value: object) -> bytes:
+    """Return one value of a WSGI header, checked, trimmed and encoded.
+
+    Raises:
+        WsgiAppError: It is no native string, or holds a control character; names the header.
+    """
+    if type(value) is not str:
+        raise WsgiAppError(name, f"value not of type str: {value!r:.80}")
+    if _CONTROL.search(value):
+        raise WsgiAppError(name, f"a control character in {value[:80]!r}")
+    try:
+        return value.strip(" ").encode("latin-1")
+    except UnicodeEncodeError:
+        raise WsgiAppError(name, f"a character beyond U+00FF in {value[:80]!r}") from None
+
+
+# --- ASGI to WSGI ---------------------------------------------------------------------------------
+
+
+def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
+    """Check and translate status and headers of ``http.response.start``.
+
+    Hop-by-hop headers are dropped, with the fields that ``Connection`` names, and so is ``Status``,
+    which PEP 3333 forbids.
+
+    Args:
+        status: An int, or an `http.HTTPStatus`.
+        headers: Pairs of bytes-like objects; iterated once.
+
+    Raises:
+        AsgiAppError: They break the ASGI specification or HTTP; names the status or the header.
+
+    Source: ASGI HTTP 2.5 "Response Start"; PEP 3333 "The start_response() Callable"; RFC 9110.
+    """
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 999:
+        raise AsgiAppError("status", f"not an int from 200 to 999: {status!r:.80}")
+    code = int(status)
+    checked = [_checked_pair(item) for item in _pairs(headers)]
+    dropped = _dropped_names(checked)
+    kept: list[tuple[bytes, bytes]] = []
+    lengths: list[bytes] = []
+    for name, value in checked:
+        lower = name.lower()
+        if lower in dropped:
+            continue
+        if lower == b"content-length":
+            lengths.append(value)
+            if len(lengths) > 1:
+                continue
+        kept.append((name, value))
+    kept, length = _with_length(code, kept, declared_length(lengths, AsgiAppError))
+    native = [(name.decode("ascii"), value.decode("latin-1")) for name, value in kept]
+    return WsgiHead(_REASONS.get(code) or f"{code} Unknown", native, length)
+
+
+def _pairs(headers: Iterable[Any]) -> list[Any]:
+    try:
+        return list(headers)
+    except TypeError:
+        raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
+
+
+def _checked_pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
+    try:
+        name, value = item
+        if isinstance(name, (str, int)) or isinstance(value, (str, int)):
+            raise TypeError  # bytes(5) is five zero bytes
+        name, value = bytes(name), bytes(value)
+    except (TypeError, ValueError):
+        raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}") from None
+    if not TOKEN.fullmatch(name):
+        raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
+    value = value.strip(b" \t")
+    if _CONTROL_BYTES.search(value):
+        raise AsgiAppError(name.decode("ascii"), f"a control character in {value[:80]!r}")
+    return name, value.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
+
+
+def _dropped_names(headers: list[tuple[bytes, bytes]]) -> set[bytes]:
+    options = {
+        option.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for option in value.split(b",")
+    }
+    return {b"status"} | HOP_BY_HOP | (options - _NEVER_OPTIONS)
+
+
+# --- responses of the adapters' own ---------------------------------------------------------------
+
+
+def plain_response(
+    status: int, text: str, method: str, headers: Iterable[tuple[bytes, bytes]] = ()
+) -> tuple[HTTPResponseStartMessage, HTTPResponseBodyMessage]:
+    """Return the two messages of a complete response: one line of plain text.
+
+    Args:
+        status: 200 to 599.
+        text: The line, without newline.
+        method: The request's; there is no body for HEAD.
+        headers: What to send besides type and length.
+    """
+    body = f"{text}\n".encode("utf-8", "backslashreplace")
+    start: HTTPResponseStartMessage = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            *headers,
+        ],
+    }
+    content = body if has_content(status, method) else b""
+    return start, {"type": "http.response.body", "body": content, "more_body": False}

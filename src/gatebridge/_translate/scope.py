@@ -1,0 +1,109 @@
+"""``scope_from_environ``: the scope that an ASGI application is called with."""
+
+from __future__ import annotations
+
+from gatebridge._translate.headers import headers_from_environ
+from gatebridge._translate.host import split_host, without_brackets
+from gatebridge._translate.paths import scope_paths
+from gatebridge._translate.text import bytes_from_native, text_from_native
+from gatebridge._translate.tls import tls_from_environ
+from gatebridge.errors import HostError
+from gatebridge.types import Extensions, HTTPScope, WSGIEnvironment
+
+_VERSIONS = {
+    "HTTP/1.0": "1.0",
+    "HTTP/1.1": "1.1",
+    "HTTP/2": "2",
+    "HTTP/2.0": "2",
+    "HTTP/3": "3",
+    "HTTP/3.0": "3",
+}
+
+
+def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
+    """Translate a WSGI environ into the scope of an HTTP request.
+
+    Args:
+        environ: As a WSGI server made it. It is not changed, and is itself in
+            ``scope["wsgi_environ"]``.
+
+    Returns:
+        A new builtin dict of type ``"http"``. It has no ``state``, which belongs to a lifespan.
+
+    Raises:
+        RequestError: The request cannot be translated without guessing; names header or field.
+        HostError: The environ breaks PEP 3333; names the key.
+
+    Source: ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ Variables".
+    """
+    method = environ.get("REQUEST_METHOD")
+    if not isinstance(method, str) or not method:
+        raise HostError("REQUEST_METHOD", f"missing, empty, or not a str: {method!r:.80}")
+    method = method.upper()
+    protocol = str(environ.get("SERVER_PROTOCOL"))
+    scheme = _scheme(environ)
+    paths = scope_paths(environ, method)
+    headers = headers_from_environ(environ)
+    if paths.host is not None:
+        split_host(paths.host.decode("latin-1"))
+        headers = [(b"host", paths.host), *(item for item in headers if item[0] != b"host")]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "http_version": _VERSIONS.get(protocol) or _VERSIONS.get(protocol.upper(), "1.0"),
+        "method": method,
+        "scheme": scheme,
+        "path": paths.path,
+        "raw_path": paths.raw_path,
+        "root_path": paths.root_path,
+        "query_string": bytes_from_native("QUERY_STRING", environ.get("QUERY_STRING") or ""),
+        "headers": headers,
+        "client": _client(environ),
+        "server": _server(environ),
+        "extensions": _extensions(environ, scheme),
+        "wsgi_environ": environ,
+    }
+
+
+def _scheme(environ: WSGIEnvironment) -> str:
+    scheme = environ.get("wsgi.url_scheme")
+    if scheme:
+        return text_from_native("wsgi.url_scheme", scheme).lower()
+    return "https" if environ.get("HTTPS") in ("on", "1", "yes") else "http"
+
+
+def _client(environ: WSGIEnvironment) -> tuple[str, int] | None:
+    host = environ.get("REMOTE_ADDR")
+    if not host:
+        return None
+    address = without_brackets(text_from_native("REMOTE_ADDR", host))
+    return address, _port(environ.get("REMOTE_PORT")) or 0
+
+
+def _server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
+    name = environ.get("SERVER_NAME")
+    if not name:
+        return None
+    host = without_brackets(text_from_native("SERVER_NAME", name))
+    if host.startswith("/"):
+        return host, None  # a unix socket's path
+    return host, _port(environ.get("SERVER_PORT"))
+
+
+def _port(value: object) -> int | None:
+    """Return a port, tolerating what servers write there: an int, nothing, a socket's path."""
+    digits = str(value)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 5):
+        return None
+    port = int(digits)
+    return port if port <= 65535 else None
+
+
+def _extensions(environ: WSGIEnvironment, scheme: str) -> Extensions:
+    extensions: Extensions = {"http.response.pathsend": {}}
+    if callable(environ.get("wsgi.early_hints")):
+        extensions["http.response.early_hint"] = {}
+    # The scheme alone may come from a proxy's header; the connection is then not TLS.
+    if scheme == "https" and (tls := tls_from_environ(environ)):
+        extensions["tls"] = tls
+    return extensions

@@ -1,0 +1,56 @@
+"""The two kinds of string: text of ASGI, native strings of PEP 3333, and the bytes between them."""
+
+from __future__ import annotations
+
+from gatebridge.errors import HostError, RequestError
+
+
+def bytes_from_native(key: str, value: object) -> bytes:
+    """Return the bytes that a native string of the environ stands for.
+
+    Raises:
+        HostError: ``value`` is not a `str`, or holds a character beyond U+00FF; names ``key``.
+    """
+    if not isinstance(value, str):
+        raise HostError(key, f"not a str: {value!r:.80}")
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise HostError(key, f"a character beyond U+00FF: {value!r:.80}") from None
+
+
+def bytes_from_text(field: str, text: str) -> bytes:
+    """Return the bytes of a decoded text of the scope; lone surrogates are the bytes they hide.
+
+    Raises:
+        RequestError: A surrogate hides no byte; names ``field``.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise RequestError(field, f"not encodable as UTF-8: {text!r:.80}") from None
+
+
+def native_from_text(field: str, text: str) -> str:
+    """Return the native string of a text: one character for each byte of its UTF-8 form.
+
+    Raises:
+        RequestError: As `bytes_from_text`.
+    """
+    return text if text.isascii() else bytes_from_text(field, text).decode("latin-1")
+
+
+def text_from_bytes(raw: bytes) -> str:
+    """Return the text that ASGI servers give for bytes: UTF-8, with U+FFFD for what is not."""
+    return raw.decode("utf-8", "replace")
+
+
+def text_from_native(key: str, value: object) -> str:
+    """Return the text of a native string of the environ.
+
+    Raises:
+        HostError: As `bytes_from_native`.
+    """
+    if isinstance(value, str) and value.isascii():
+        return value
+    return text_from_bytes(bytes_from_native(key, value))
