@@ -1,0 +1,126 @@
+"""``wsgi.file_wrapper``: a file as a response body, sent by the server's own means where it can.
+
+Source: PEP 3333 "Optional Platform-Specific File Handling"; ASGI extensions
+``http.response.zerocopysend`` and ``http.response.pathsend``.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from gatebridge.types import HTTPResponsePathSendMessage, HTTPResponseZeroCopySendMessage
+
+_MIN_READ_BYTES = 65536
+_TEMPORARY_FILE = tempfile._TemporaryFileWrapper  # pyright: ignore[reportPrivateUsage] - no other name
+
+
+class FileWrapper:
+    """An iterable over the blocks of a file-like object, from where it stands to its end.
+
+    It has a ``close`` method if the object has one. Returned to the server as it is, it may be sent
+    by other means than iteration; inside another iterable it is just an iterable.
+
+    Args:
+        filelike: Any object with ``read(size)`` that returns bytes.
+        block_size: How many bytes to read at a time.
+    """
+
+    close: Callable[[], object]
+
+    def __init__(self, filelike: Any, block_size: int = 8192, /) -> None:  # noqa: ANN401
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+    def blocks(self, limit: int | None) -> Iterator[bytes]:
+        """Iterate in large blocks over at most ``limit`` bytes, or to the end if it is None."""
+        size = max(self.block_size, _MIN_READ_BYTES)
+        while limit is None or limit > 0:
+            block: bytes = self.filelike.read(size if limit is None else min(size, limit))
+            if not block:
+                return
+            if limit is not None:
+                limit -= len(block)
+            yield block
+
+
+class RegularFile(NamedTuple):
+    """A regular file on disk behind a file-like object.
+
+    Attributes:
+        raw: An object whose ``fileno()`` is the file's.
+        offset: Where the file-like object stands, in bytes.
+        size: The file's size in bytes.
+    """
+
+    raw: Any
+    offset: int
+    size: int
+
+    @property
+    def available(self) -> int:
+        """How many bytes there are from here to the end."""
+        return max(self.size - self.offset, 0)
+
+    def zero_copy_message(self, count: int) -> HTTPResponseZeroCopySendMessage:
+        """Return the message that sends ``count`` bytes from here by descriptor."""
+        return {
+            "type": "http.response.zerocopysend",
+            "file": self.raw,
+            "offset": self.offset,
+            "count": count,
+            "more_body": False,
+        }
+
+    def path_message(self, count: int) -> HTTPResponsePathSendMessage | None:
+        """Return the message that sends the file by path, or None if that is not the same."""
+        name = getattr(self.raw, "name", None)
+        if (
+            self.offset
+            or count != self.size
+            or not isinstance(name, str)
+            or not Path(name).is_absolute()
+        ):
+            return None
+        try:
+            # By now the name may belong to another file, or to none.
+            if not os.path.samestat(Path(name).stat(), os.fstat(self.raw.fileno())):
+                return None
+        except OSError:
+            return None
+        return {"type": "http.response.pathsend", "path": name}
+
+
+def regular_file(filelike: Any) -> RegularFile | None:  # noqa: ANN401
+    """Return the regular file behind ``filelike`` if its descriptor has the very bytes it reads.
+
+    Only for the exact types that `open` and `tempfile` give: the descriptor of a `gzip.GzipFile`,
+    for one, has the compressed bytes.
+    """
+    if isinstance(filelike, _TEMPORARY_FILE):
+        filelike = cast("Any", filelike).file
+    if type(filelike) not in (io.FileIO, io.BufferedReader, io.BufferedRandom):
+        return None
+    try:
+        status = os.fstat(filelike.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return RegularFile(filelike, filelike.tell(), status.st_size)
+    except (OSError, ValueError):
+        return None

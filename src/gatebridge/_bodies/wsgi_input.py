@@ -1,0 +1,230 @@
+"""``wsgi.input`` over ``receive``: a synchronous file in a worker, fed from the event loop.
+
+The loop's side calls `feed` with each message and `abort` when there will be no more; it asks
+`wants_more` before it receives the next one, so that a body of any size takes one window of memory.
+The worker's side is an ordinary binary file. Neither side knows the other: the loop is woken by a
+callable, and a worker that waits does so inside a context manager that tells the pool.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
+
+_logger = logging.getLogger("gatebridge")
+
+
+class WsgiInput(io.BufferedIOBase):
+    """A request's body as a file: bytes, read once, never more than the body.
+
+    Every method behaves as on an `io.BytesIO` of the whole body, however it was split on its way;
+    only `read1` returns what is at hand. Reading past the end gives ``b""``. A body that cannot be
+    completed never looks like a short one: the read that would need the missing bytes raises, and
+    so does each later one.
+
+    Args:
+        length: The declared length in bytes, or None. Bytes beyond it are not readable.
+        max_size: The largest body to accept, in bytes, or None.
+        window_bytes: How much may wait here unread before `wants_more` turns false.
+        on_demand: Whether `wants_more` stays false until the first read (``Expect: 100-continue``).
+        wake: Called when `wants_more` has become true, mostly in the worker's thread; returns
+            False if the loop has ended.
+        waiting: Makes a context manager that the worker waits in.
+
+    Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int | None,
+        max_size: int | None,
+        window_bytes: int,
+        on_demand: bool,
+        wake: Callable[[], bool],
+        waiting: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        self._length = length
+        self._max_size = max_size
+        self._window = window_bytes
+        self._on_demand = on_demand
+        self._wake = wake
+        self._waiting = waiting
+        self._lock = threading.Lock()  # guards all below
+        self._blocks: deque[bytes] = deque()
+        self._offset = 0  # bytes of the first block that were read
+        self._buffered = 0  # bytes in _blocks that were not
+        self._received = 0  # bytes fed in all, also those beyond the declared length
+        self._complete = False
+        self._error: GatebridgeError | None = None
+        self._raised = False  # a read has raised it
+        self._idle = False  # the loop's side waits to be woken
+        self._gate: threading.Lock | None = None  # held by a worker that waits for the next message
+
+    # --- the loop's side --------------------------------------------------------------------------
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last message of the body was fed, so that receiving gives no more of it."""
+        return self._complete
+
+    def wants_more(self) -> bool:
+        """Say whether to receive the next message; if not, ``wake`` is called once it is wanted."""
+        with self._lock:
+            wanted = not (self._on_demand or self._buffered >= self._window)
+            self._idle = not wanted
+            return wanted
+
+    def feed(self, body: bytes, *, more_body: bool) -> None:
+        """Append the body of one ``http.request`` message."""
+        with self._lock:
+            before, self._received = self._received, self._received + len(body)
+            error = None
+            if self._max_size is not None and self._received > self._max_size:
+                error = RequestBodyError("body", f"more than {self._max_size} bytes", 413)
+                body = b""
+            elif self._length is not None and self._received > self._length:
+                if before <= self._length:
+                    _logger.warning(
+                        "the request's body is longer than its Content-Length of %d bytes; "
+                        "the surplus is ignored",
+                        self._length,
+                    )
+                body = body[: max(self._length - before, 0)]
+            elif not more_body and self._length is not None and self._received < self._length:
+                error = RequestBodyError(
+                    "content-length",
+                    f"the body ended after {self._received} of {self._length} bytes",
+                )
+            if body:
+                self._blocks.append(body)
+                self._buffered += len(body)
+            self._complete = not more_body
+            self._error = self._error or error
+            self._open_gate()
+
+    def abort(self, error: GatebridgeError) -> None:
+        """Let each read raise ``error`` that needs more than was fed. The first error stays."""
+        with self._lock:
+            if not self._complete:
+                self._error = self._error or error
+            self._on_demand = False
+            self._open_gate()
+
+    @property
+    def refused(self) -> RequestBodyError | None:
+        """A new error of a body over the limit, if a read has raised one."""
+        if not self._raised or not isinstance(self._error, RequestBodyError):
+            return None
+        return RequestBodyError(*self._error.args) if self._error.status == 413 else None
+
+    def release(self) -> None:
+        """Receive the body even if the application has not read: its answer has begun."""
+        with self._lock:
+            self._on_demand = False
+            wake, self._idle = self._idle, False
+        if wake:
+            self._wake()
+
+    def _open_gate(self) -> None:
+        if self._gate is not None:
+            self._gate.release()
+            self._gate = None
+
+    # --- the worker's side ------------------------------------------------------------------------
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing: the stream belongs to the server, and PEP 3333 forbids closing it."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return ``size`` bytes, fewer only at the end of the body; all that is left if negative.
+
+        Raises:
+            ClientDisconnected: The client left before the end of the body.
+            RequestBodyError: The body ended before its declared length, or is too large.
+        """
+        wanted = sys.maxsize if size is None or size < 0 else size
+        parts: list[bytes] = []
+        while wanted and self._fill():
+            block = self._take(wanted)
+            parts.append(block)
+            wanted -= len(block)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return at most ``size`` bytes of what is at hand; wait only if there is nothing.
+
+        Raises:
+            ClientDisconnected, RequestBodyError: As `read`.
+        """
+        return self._take(sys.maxsize if size < 0 else size) if size and self._fill() else b""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return bytes up to and with the next newline, at most ``size`` unless it is negative.
+
+        Raises:
+            ClientDisconnected, RequestBodyError: As `read`.
+        """
+        wanted = sys.maxsize if size is None or size < 0 else size
+        parts: list[bytes] = []
+        while wanted and self._fill():
+            block = self._take(wanted, until_newline=True)
+            parts.append(block)
+            wanted -= len(block)
+            if block.endswith(b"\n"):
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _fill(self) -> bool:
+        """Wait until a block is there; say whether there is one, or the body is at its end."""
+        while True:
+            with self._lock:
+                if self._blocks:
+                    return True
+                if self._error is not None:
+                    self._raised = True
+                    # A new one each time: a kept exception would keep the caller's frames.
+                    raise type(self._error)(*self._error.args)
+                if self._complete or self._received == self._length:
+                    return False
+                gate = self._gate = threading.Lock()
+                gate.acquire()
+                self._on_demand = False
+                wake, self._idle = self._idle, False
+            if wake and not self._wake():
+                self.abort(ClientDisconnected("wsgi.input"))
+            with self._waiting(), gate:  # released by feed or abort
+                pass
+
+    def _take(self, size: int, *, until_newline: bool = False) -> bytes:
+        """Take at most ``size`` bytes from the first block; there must be one."""
+        with self._lock:
+            block, start = self._blocks[0], self._offset
+            end = len(block)
+            if until_newline:
+                end = block.find(b"\n", start) + 1 or end
+            end = min(end, start + size)
+            if end == len(block):
+                self._blocks.popleft()
+                self._offset = 0
+            else:
+                self._offset = end
+            self._buffered -= end - start
+            # Woken at half a window, not at each block, so that a slow reader costs few wakes.
+            wake = self._idle and self._buffered <= self._window // 2
+            if wake:
+                self._idle = False
+        if wake:
+            self._wake()
+        return block[start:end]
