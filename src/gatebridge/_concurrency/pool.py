@@ -1,0 +1,274 @@
+"""The worker pool: threads that run applications, and that do not count while a client stalls.
+
+A pool of threads for a server has one weakness: as many slow clients as threads, and nothing runs
+any more. Here a worker that only waits for its client (to read the response, or to send the body)
+says so by `WorkerPool.waiting`, and another may run in its place. So ``threads`` bounds the
+applications that compute, and stalled clients cost one idle thread each, up to ``max_threads``.
+
+A worker whose client goes on does not queue for its place again: it may hold a lock that those who
+have the places wait for. For that moment more than ``threads`` may run; new jobs start only below.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+_logger = logging.getLogger("gatebridge")
+
+Job = Callable[[], None]
+"""What a worker runs. It handles its own errors; ``str(job)`` says in a log what it is."""
+
+
+class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
+    """The pool takes no more jobs."""
+
+
+class PoolFull(Exception):  # noqa: N818 - a state, like queue.Full
+    """As many jobs as allowed already wait for a thread."""
+
+
+class PoolStatistics(NamedTuple):
+    """What a pool does at this moment.
+
+    Attributes:
+        threads: Threads alive, whatever they do.
+        running: Applications that run and do not wait for their client.
+        stalled: Applications that wait for their client.
+        waiting: Requests that wait for a thread.
+    """
+
+    threads: int
+    running: int
+    stalled: int
+    waiting: int
+
+
+class WorkerPool:
+    """Threads started on demand, ended when idle.
+
+    Args:
+        threads: How many jobs may run at a time, without those that wait for their client.
+        max_threads: How many threads there may be at all, at least ``threads``.
+        max_queue: How many jobs may wait for a thread; None for any number.
+        idle_timeout: After how many seconds without a job a thread ends.
+        name: What the names of the threads start with.
+    """
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        max_threads: int,
+        max_queue: int | None,
+        idle_timeout: float,
+        name: str,
+    ) -> None:
+        self._limit = threads
+        self._max_threads = max_threads
+        self._max_queue = max_queue
+        self._idle_timeout = idle_timeout
+        self._name = name
+        self.forget_threads()
+        _pools.add(self)
+
+    def forget_threads(self) -> None:
+        """Begin without threads: at construction, and in a forked child, where none came along."""
+        self._lock = threading.Lock()  # guards all below
+        self._threads: dict[threading.Thread, Job | None] = {}  # and what each one does
+        self._free = 0  # threads without a job, less jobs in the inbox
+        self._running = 0
+        self._stalled = 0
+        self._started = 0
+        self._closed = False
+        self._backlog: deque[Job] = deque()  # jobs for which there is no place
+        # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
+        # by the first thread that wakes, and does not wake as many threads as there are jobs.
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+
+    def submit(self, job: Job) -> bool:
+        """Run ``job`` in a thread.
+
+        Returns:
+            True if it starts now, False if it waits for a thread.
+
+        Raises:
+            PoolClosed: After `close`.
+            PoolFull: As many jobs as ``max_queue`` wait already.
+            RuntimeError: The system has no thread to start with.
+        """
+        with self._lock:
+            if self._closed:
+                raise PoolClosed
+            if not self._has_place():
+                if self._max_queue is not None and len(self._backlog) >= self._max_queue:
+                    raise PoolFull
+                self._backlog.append(job)
+                return False
+            return self._place(job)
+
+    def withdraw(self, job: Job) -> bool:
+        """Take back a job that waits for a thread; False if it has started."""
+        with self._lock:
+            try:
+                self._backlog.remove(job)
+            except ValueError:
+                return False
+            return True
+
+    def waiting(self) -> _Waiting:
+        """Return a context manager in which a worker waits for its client."""
+        return _Waiting(self)
+
+    def statistics(self) -> PoolStatistics:
+        """Return what the pool does at this moment."""
+        with self._lock:
+            return PoolStatistics(
+                len(self._threads), self._running, self._stalled, len(self._backlog)
+            )
+
+    def open(self) -> None:
+        """Take jobs again after `close`."""
+        with self._lock:
+            self._closed = False
+
+    def close(self, timeout: float) -> list[str]:
+        """Take no more jobs, and wait until those that were taken are done.
+
+        Args:
+            timeout: For how many seconds to wait at most.
+
+        Returns:
+            For each job that is not done ``str(job)``; its thread is abandoned.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._closed = True
+            for _ in range(self._free):  # those at work see the flag when they are done
+                self._inbox.put(None)
+        while True:
+            with self._lock:
+                threads = list(self._threads)
+                jobs = [*self._threads.values(), *self._backlog]
+            left = deadline - time.monotonic()
+            if not threads or left <= 0:
+                return [str(job) for job in jobs if job is not None]
+            threads[0].join(left)
+
+    # --- places: called with the lock held --------------------------------------------------------
+
+    def _has_place(self) -> bool:
+        return self._running < self._limit and (
+            self._free > 0 or len(self._threads) < self._max_threads
+        )
+
+    def _place(self, job: Job) -> bool:
+        """Let a job run for which there is a place, in a new thread if none is free."""
+        if self._free <= 0 and not self._start_thread():
+            self._backlog.appendleft(job)  # until one of the others is done
+            return False
+        self._free -= 1
+        self._running += 1
+        self._inbox.put(job)
+        return True
+
+    def _start_thread(self) -> bool:
+        self._started += 1
+        thread = threading.Thread(
+            target=self._work, name=f"{self._name}-{self._started}", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more
+            if not self._threads:
+                raise
+            return False
+        self._threads[thread] = None
+        self._free += 1
+        return True
+
+    # --- threads ----------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        me = threading.current_thread()
+        while (job := self._next_job(me)) is not None:
+            while job is not None:
+                self._threads[me] = job
+                try:
+                    job()
+                except BaseException:
+                    _logger.exception("a worker thread failed at %s", job)
+                job = self._next_in_backlog(me)
+
+    def _next_job(self, me: threading.Thread) -> Job | None:
+        """Wait for a job; None if this thread shall end."""
+        while True:
+            try:
+                job = self._inbox.get(timeout=self._idle_timeout)
+            except Empty:
+                job = None
+            if job is not None:
+                return job
+            with self._lock:
+                if self._free > 0:  # otherwise a job was placed just as the time was up
+                    self._free -= 1
+                    del self._threads[me]
+                    return None
+
+    def _next_in_backlog(self, me: threading.Thread) -> Job | None:
+        """Return a job for the place that this thread has; give up the place if there is none."""
+        with self._lock:
+            if self._backlog and self._running <= self._limit:
+                return self._backlog.popleft()
+            self._threads[me] = None  # an idle thread keeps nothing of its last job alive
+            self._running -= 1
+            self._free += 1
+            if self._closed:
+                self._inbox.put(None)
+            return None
+
+    def stall(self) -> None:
+        """Give up the place of the calling worker, which waits for its client."""
+        with self._lock:
+            self._running -= 1
+            self._stalled += 1
+            if self._backlog and self._has_place():
+                self._place(self._backlog.popleft())
+
+    def go_on(self) -> None:
+        """Take a place again, whether there is one or not."""
+        with self._lock:
+            self._stalled -= 1
+            self._running += 1
+
+
+class _Waiting:
+    __slots__ = ("_pool",)
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+
+    def __enter__(self) -> None:
+        self._pool.stall()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._pool.go_on()
+
+
+_pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for pool in list(_pools):
+        pool.forget_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
