@@ -1,0 +1,364 @@
+"""One HTTP request of `WsgiToAsgi`, from the first `receive` to the last `send`.
+
+Two parties meet here: the ASGI call, which receives, sends and watches for the client's departure,
+and one worker thread, in which the application runs (`WsgiCall`). Response messages go from the
+worker to the loop through a `ResponseChannel`; a body that is not at hand at once goes the other
+way through a `WsgiInput`. Whatever happens, the worker's last act is `finish`, and the call's last
+act is to let go of both.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import io
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import anyio
+
+from gatebridge._bodies.channel import ResponseChannel
+from gatebridge._bodies.wsgi_input import WsgiInput
+from gatebridge._concurrency.loop import Signal, current_loop
+from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+from gatebridge._translate.response import plain_response
+from gatebridge._wsgi_call import WsgiCall
+from gatebridge.errors import (
+    ClientDisconnected,
+    HostError,
+    RequestBodyError,
+    RequestError,
+    WsgiAppError,
+)
+from gatebridge.types import (
+    HTTPSendMessage,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    WSGIApplication,
+    WSGIEnvironment,
+)
+
+_logger = logging.getLogger("gatebridge")
+
+_RETRY_AFTER = (b"retry-after", b"1")  # seconds
+
+
+class Limits(NamedTuple):
+    """What one request may take.
+
+    Attributes:
+        window_bytes: How much of a body may be on its way, in each direction.
+        max_body_size: The largest request body in bytes, or None.
+    """
+
+    window_bytes: int
+    max_body_size: int | None
+
+
+class Exchange:
+    """The state of one request, shared by the ASGI call and its worker; the worker's job.
+
+    Args:
+        app: The application.
+        environ: Complete but for ``wsgi.input``, ``wsgi.early_hints`` and a computed length.
+        pool: Where the application runs.
+        limits: What the request may take.
+        scope: As the server gave it, like ``receive`` and ``send``.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        environ: WSGIEnvironment,
+        pool: WorkerPool,
+        limits: Limits,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._app = app
+        self._environ = environ
+        self._pool = pool
+        self._limits = limits
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        loop = self._loop = current_loop()
+        self._sends = Signal(loop)  # there is something to send, or the worker is done
+        self._receives = Signal(loop)  # there is a reason to receive
+        self._watches = False  # there is a reason to receive after the body
+        self._channel = ResponseChannel(
+            window_bytes=limits.window_bytes,
+            wake=partial(loop.call_soon, self._sends.set),
+            waiting=pool.waiting,
+        )
+        self._input: WsgiInput | None = None  # if the body was not at hand as a whole
+        self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
+        self._call = WsgiCall(self._channel, scope["method"], self._extensions)
+        self._context = contextvars.copy_context()
+        self._errors: list[BaseException] = []  # what the worker raised: at most one
+        self._failure: BaseException | None = None  # what the server's callables raised
+        self._left = False  # the ASGI call has ended, or is about to
+
+    def __str__(self) -> str:
+        return f"{self._scope['method']} {self._scope['path']!r}"
+
+    # --- on the event loop ------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the request.
+
+        Raises:
+            HostError: ``receive`` gave something else than the specification allows.
+            BaseException: What the application raised, or ``send`` unless it is an `OSError`.
+        """
+        environ = self._environ
+        hints = "http.response.early_hint" in self._extensions
+        if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
+            environ["wsgi.early_hints"] = self._call.early_hints
+        try:
+            here = await self._receive_first()
+        except RequestError as exc:
+            await answer(self._scope, self._send, exc.status, str(exc))
+            return
+        if here:
+            await self._respond()
+
+    async def _receive_first(self) -> bool:
+        """Take what is there of the body before the thread hop; False if the client has left."""
+        environ, (window_bytes, max_size) = self._environ, self._limits
+        declared = environ.get("CONTENT_LENGTH")
+        length = None if declared is None else int(declared)
+        if max_size is not None and length is not None and length > max_size:
+            raise RequestBodyError("content-length", f"more than {max_size} bytes", 413)
+        on_demand = _expects_continue(environ)
+        part = None
+        if not on_demand:
+            part = await self._receive_part()
+            if part is None:
+                _logger.debug("%s: the client left before the application was called", self)
+                return False
+            body, more_body = part
+            if not more_body and length in (None, len(body)):
+                if body and length is None:
+                    environ["CONTENT_LENGTH"] = str(len(body))
+                if max_size is None or len(body) <= max_size:
+                    environ["wsgi.input"] = io.BytesIO(body)
+                    return True
+        self._input = environ["wsgi.input"] = WsgiInput(
+            length=length,
+            max_size=max_size,
+            window_bytes=window_bytes,
+            on_demand=on_demand,
+            wake=partial(self._loop.call_soon, self._receives.set),
+            waiting=self._pool.waiting,
+        )
+        if part is not None:
+            self._input.feed(part[0], more_body=part[1])
+        return True
+
+    async def _respond(self) -> None:
+        try:
+            starts_now = self._pool.submit(self)
+        except (PoolFull, PoolClosed) as exc:
+            full = isinstance(exc, PoolFull)
+            reason = "too many requests are waiting" if full else "shutting down"
+            await answer(self._scope, self._send, 503, reason, _RETRY_AFTER)
+            return
+        try:
+            body_is_here = self._input is None or self._input.complete
+            # Nearly every request: the body is here, and the response comes in one piece.
+            if not (starts_now and body_is_here and await self._send_response(if_complete=True)):
+                self._watches = self._watches or not starts_now
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._receive_rest)
+                    await self._send_response()
+                    group.cancel_scope.cancel()
+            await self._conclude()
+        finally:
+            self._leave()
+
+    async def _send_response(self, *, if_complete: bool = False) -> bool:
+        """Send messages until the worker is done.
+
+        Args:
+            if_complete: Return after the first messages unless they are the whole response.
+
+        Returns:
+            Whether the worker is done.
+        """
+        while True:
+            messages = self._channel.take()
+            for message in messages:
+                await self._send_message(message)
+            if messages:
+                if self._channel.complete:
+                    continue
+                self._watches = True
+                if if_complete:
+                    return False
+                if self._call.started and self._input is not None:
+                    self._input.release()
+                self._receives.set()
+            elif self._channel.finished:
+                return True
+            else:
+                await self._sends.wait()
+
+    async def _send_message(self, message: HTTPSendMessage) -> None:
+        if self._channel.closed:
+            return
+        try:
+            await self._send(message)
+        except OSError:
+            self._disconnect()
+        except Exception as exc:  # noqa: BLE001 - raised when the worker is done
+            self._fail(exc)
+
+    async def _receive_rest(self) -> None:
+        """Receive the body as the application reads it, then watch for the client's departure."""
+        body = self._input
+        try:
+            while body is not None and not body.complete:
+                if not body.wants_more():
+                    await self._receives.wait()
+                    continue
+                part = await self._receive_part()
+                if part is None:
+                    self._disconnect()
+                    return
+                body.feed(part[0], more_body=part[1])
+        except Exception as exc:  # noqa: BLE001 - raised when the worker is done
+            self._fail(exc)
+            return
+        while not self._watches:
+            await self._receives.wait()
+        try:
+            if await self._receive_part() is None:
+                self._disconnect()
+            # Some hosts repeat the last message of the body. They do not tell of a departure.
+        except HostError as exc:
+            self._fail(exc)
+        except Exception:
+            _logger.exception("%s: receive() failed, so that a departure goes unnoticed", self)
+
+    async def _receive_part(self) -> tuple[bytes, bool] | None:
+        """Receive one message: body and ``more_body``, or None if the client has left."""
+        try:
+            message = await self._receive()
+        except OSError:
+            return None
+        return _body_part(message)
+
+    async def _conclude(self) -> None:
+        """Raise what there is to raise; answer what there is to answer."""
+        error = self._failure or (self._errors.pop() if self._errors else None)
+        try:
+            if self._channel.closed and (error is None or _is_disconnect(error)):
+                _logger.debug("%s: the client left before the end of the response", self)
+            elif isinstance(error, RequestError) and not self._call.started:
+                await answer(self._scope, self._send, error.status, str(error))
+            elif error is not None:
+                raise error
+        finally:
+            del error  # no cycle through the traceback's frames
+
+    def _disconnect(self) -> None:
+        """The client is gone: nothing more is sent, and the application's next step notices."""
+        self._channel.close()
+        if self._input is not None:
+            self._input.abort(ClientDisconnected("wsgi.input"))
+        if self._pool.withdraw(self):
+            self._channel.finish()
+
+    def _fail(self, error: Exception) -> None:
+        """The server's own callable failed: as if the client were gone, but told to the server."""
+        self._failure = self._failure or error
+        if self._input is not None and isinstance(error, HostError):
+            self._input.abort(error)
+        self._disconnect()
+
+    def _leave(self) -> None:
+        """End the ASGI call's part, whether the worker is done or not (cancellation)."""
+        self._left = True
+        if self._input is not None:
+            self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
+        if self._channel.finished:
+            self._log_lost_error()
+        else:
+            _logger.debug("%s: cancelled", self)
+            self._disconnect()
+
+    # --- in the worker's thread -------------------------------------------------------------------
+
+    def __call__(self) -> None:
+        """Run the application; the job of a worker."""
+        try:
+            if not self._channel.closed:
+                self._context.run(self._call.run, self._app, self._environ, self._input)
+        except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
+            self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
+        except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
+            self._errors.append(_wrapped(exc))
+        self._channel.finish()
+        if self._left:
+            self._log_lost_error()
+
+    def _log_lost_error(self) -> None:
+        """Log what the application raised when there is nobody left to raise it to."""
+        try:
+            error = self._errors.pop()
+        except IndexError:
+            return
+        if not _is_disconnect(error):
+            _logger.error("%s: failed after its request had ended", self, exc_info=error)
+
+
+async def answer(
+    scope: Scope, send: Send, status: int, text: str, *headers: tuple[bytes, bytes]
+) -> None:
+    """Answer a request without its application: one line of plain text, and a log record."""
+    _logger.info("%s %r answered %d: %s", scope["method"], scope.get("path"), status, text)
+    try:
+        for message in plain_response(status, text, scope["method"], headers):
+            await send(message)
+    except OSError:
+        pass  # the client left without waiting for it
+
+
+def _expects_continue(environ: WSGIEnvironment) -> bool:
+    """Say whether receiving makes the server send 100 Continue (RFC 9110 section 10.1.1)."""
+    expect: str = environ.get("HTTP_EXPECT", "")
+    return expect.lower() == "100-continue" and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+
+
+def _body_part(message: Message) -> tuple[bytes, bool] | None:
+    kind = message.get("type")
+    if kind == "http.disconnect":
+        return None
+    if kind != "http.request":
+        raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
+    body = message.get("body", b"")
+    if not isinstance(body, bytes):
+        raise HostError("body", f"not bytes: {type(body).__name__}")
+    return body, bool(message.get("more_body", False))
+
+
+def _wrapped(exc: BaseException) -> WsgiAppError:
+    error = WsgiAppError("application", f"raised {type(exc).__name__}")
+    error.__cause__ = exc
+    return error
+
+
+def _is_disconnect(error: BaseException | None) -> bool:
+    """Say whether an application raised ``error`` because its client left."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, ClientDisconnected):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False

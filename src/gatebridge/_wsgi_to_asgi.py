@@ -1,0 +1,196 @@
+"""`WsgiToAsgi`: a WSGI application served by an ASGI server."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import FunctionType
+
+import anyio.to_thread
+
+from gatebridge._bodies.file_wrapper import FileWrapper
+from gatebridge._bodies.wsgi_errors import WsgiErrors
+from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
+from gatebridge._translate.environ import environ_from_scope
+from gatebridge._translate.response import plain_response
+from gatebridge._wsgi_exchange import Exchange, Limits, answer
+from gatebridge.errors import HostError, RequestError
+from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
+
+_logger = logging.getLogger("gatebridge")
+
+
+class WsgiToAsgi:
+    """An ASGI 3 application that serves a WSGI application.
+
+    Each request calls the application once, in one worker thread, with a copy of the request's
+    `contextvars` context. Bodies are streamed both ways through bounded windows. A worker that
+    waits for its client does not count against ``threads``.
+
+    The lifespan protocol is answered; at its shutdown the worker threads are ended. Without a
+    lifespan everything works all the same.
+
+    Args:
+        app: The WSGI application. It is only called, never inspected.
+        threads: How many calls may run at a time. With 1, calls never overlap.
+        max_threads: How many threads there may be, with those whose clients stall. By default 1
+            for ``threads=1``, otherwise ``threads`` and 2000 more.
+        max_queue: How many requests may wait for a thread; further ones are answered 503. None for
+            any number.
+        idle_timeout: After how many seconds without work a thread ends.
+        shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown.
+        window_bytes: How much of a body may be on its way between client and application, in each
+            direction of each request.
+        max_body_size: The largest request body in bytes; larger ones are answered 413. None for
+            any.
+        environ: Name-value pairs to put into each environ. Names that begin with ``wsgi.`` are
+            ignored, with a warning; CGI names (without a dot) must have a native string.
+        errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.
+        name: For the names of the threads; by default that of the function, or of the class.
+
+    Raises:
+        TypeError: ``app`` is not callable, or a pair of ``environ`` is of the wrong type.
+        ValueError: A number is out of range.
+
+    Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        threads: int = 40,
+        max_threads: int | None = None,
+        max_queue: int | None = None,
+        idle_timeout: float = 10.0,
+        shutdown_timeout: float = 30.0,
+        window_bytes: int = 262144,
+        max_body_size: int | None = None,
+        environ: Mapping[str, object] | None = None,
+        errors: ErrorStream | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not callable(app):
+            raise TypeError(f"app: not callable: {app!r:.80}")
+        if max_threads is None:
+            max_threads = 1 if threads == 1 else threads + 2000
+        _require_at_least(1, threads=threads, window_bytes=window_bytes)
+        _require_at_least(threads, max_threads=max_threads)
+        _require_at_least(0, idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
+        _require_at_least(0, max_queue=max_queue or 0, max_body_size=max_body_size or 0)
+        self.app = app
+        self._pool = WorkerPool(
+            threads=threads,
+            max_threads=max_threads,
+            max_queue=max_queue,
+            idle_timeout=idle_timeout,
+            name=f"gatebridge-{name or _name_of(app)}",
+        )
+        self._multithread = max_threads > 1
+        self._shutdown_timeout = shutdown_timeout
+        self._limits = Limits(window_bytes, max_body_size)
+        self._lifespans = 0  # how many event loops have started up and not shut down
+        self._errors = WsgiErrors(errors)
+        self._extra_environ = {
+            "wsgi.file_wrapper": FileWrapper,
+            **_checked_environ(environ or {}),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or one lifespan; refuse a WebSocket.
+
+        Raises:
+            HostError: The server breaks the ASGI specification, or speaks another protocol.
+            WsgiAppError: The application broke PEP 3333, or raised what must not end a server:
+                `SystemExit`, `KeyboardInterrupt`, `StopIteration`.
+            Exception: Whatever the application raised.
+        """
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await _refuse_websocket(scope, receive, send)
+            case other:
+                raise HostError("type", f"not a protocol that WSGI can serve: {other!r:.80}")
+
+    def statistics(self) -> PoolStatistics:
+        """Return how many threads there are and what they do; see `PoolStatistics`."""
+        return self._pool.statistics()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            environ = environ_from_scope(scope, errors=self._errors, multithread=self._multithread)
+        except RequestError as exc:
+            await answer(scope, send, exc.status, str(exc))
+            return
+        environ.update(self._extra_environ)
+        await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Answer the lifespan protocol for the application, which knows none."""
+        message = await receive()
+        if message["type"] != "lifespan.startup":
+            raise HostError("type", f"not lifespan.startup: {message['type']!r:.80}")
+        self._lifespans += 1
+        self._pool.open()
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            message = await receive()
+            if message["type"] != "lifespan.shutdown":
+                raise HostError("type", f"not lifespan.shutdown: {message['type']!r:.80}")
+        finally:
+            self._lifespans -= 1
+        if not self._lifespans:
+            await self._drain()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _drain(self) -> None:
+        """End the pool's threads; those that do not end in time are abandoned, by name."""
+        abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)
+        for request in abandoned:
+            _logger.warning(
+                "still running %g seconds after shutdown began, abandoned: %s",
+                self._shutdown_timeout,
+                request,
+            )
+
+
+async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse the handshake: WSGI has no WebSocket (ASGI WebSocket 2.5 "Connect")."""
+    message = await receive()
+    if message["type"] != "websocket.connect":
+        return
+    _logger.info("WebSocket %r refused: the application is a WSGI application", scope.get("path"))
+    try:
+        if "websocket.http.response" in (scope.get("extensions") or {}):
+            text = "this server does not serve WebSocket here"
+            for part in plain_response(501, text, "GET"):
+                await send({**part, "type": f"websocket.{part['type']}"})
+        else:
+            await send({"type": "websocket.close"})
+    except OSError:
+        pass  # the client left without waiting for it
+
+
+def _require_at_least(least: float, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name}: {value} is less than {least}")
+
+
+def _name_of(app: object) -> str:
+    return app.__qualname__ if isinstance(app, FunctionType) else type(app).__qualname__
+
+
+def _checked_environ(environ: Mapping[str, object]) -> dict[str, object]:
+    checked: dict[str, object] = {}
+    for key, value in environ.items():
+        if "." not in key and type(value) is not str:
+            raise TypeError(f"environ: {key}: a CGI variable must be a str: {value!r:.80}")
+        if key.startswith("wsgi."):
+            _logger.warning("environ: %s is set by the server and was ignored", key)
+            continue
+        checked[key] = value
+    return checked
