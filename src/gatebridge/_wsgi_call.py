@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from gatebridge._bodies.channel import ResponseChannel
+from gatebridge._bodies.channel import ResponseChannel, WholeResponse
 from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
 from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._translate.response import (
@@ -52,6 +52,7 @@ class WsgiCall:
         "_sends_content",
         "_wrote",
         "started",
+        "whole",
     )
 
     def __init__(
@@ -68,9 +69,12 @@ class WsgiCall:
         self._wrote = False
         self._over = False  # the body is complete; more would be surplus
         self.started = False  # the head was handed over and cannot be replaced
+        self.whole: WholeResponse | None = None  # left to be sent with the end of the call
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
         """Call the application, send what it returns, and close that.
+
+        A result that is complete at once is left in `whole`.
 
         Args:
             app: The application.
@@ -188,7 +192,7 @@ class WsgiCall:
         self._channel.put(block, message=message, last=self._over)
 
     def _send_whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> None:
-        """Send a result that is complete: start and body travel together."""
+        """Leave a result that is complete to be sent: start, body and end travel together."""
         for block in blocks:
             _check_block(block)
         body = b"".join(blocks)
@@ -203,7 +207,7 @@ class WsgiCall:
                 body = body[: head.length]
         else:
             body = b""
-        self._channel.put(body, message=self._start(), last=True)
+        self.whole = WholeResponse(self._start(), body)
         self._over = True
 
     def _send_file(self, wrapper: FileWrapper) -> None:

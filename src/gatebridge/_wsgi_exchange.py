@@ -303,7 +303,7 @@ class Exchange:
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
             self._errors.append(_wrapped(exc))
-        self._channel.finish()
+        self._channel.finish(self._call.whole)
         if self._left:
             self._log_lost_error()
 

@@ -11,10 +11,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatebridge.errors import ClientDisconnected
-from gatebridge.types import HTTPSendMessage
+from gatebridge.types import HTTPResponseStartMessage, HTTPSendMessage
+
+
+class WholeResponse(NamedTuple):
+    """A response that is complete before anything of it was sent.
+
+    Attributes:
+        start: Its first message.
+        body: All of its body.
+    """
+
+    start: HTTPResponseStartMessage
+    body: bytes
 
 
 class ResponseChannel:
@@ -96,9 +108,15 @@ class ResponseChannel:
             with self._waiting(), gate:
                 pass
 
-    def finish(self) -> None:
-        """Say that the worker is done with the request; always its last call."""
+    def finish(self, response: WholeResponse | None = None) -> None:
+        """Say that the worker is done with the request; always its last call.
+
+        Args:
+            response: A whole response to send with it, in one wake; it does not wait for a place.
+        """
         with self._lock:
+            if response is not None and not self._closed:
+                self._append(response.body, response.start, last=True)
             self._finished = True
             wake, self._loop_waits = self._loop_waits, False
         if wake:
