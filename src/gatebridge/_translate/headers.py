@@ -194,7 +194,7 @@ def _describe_bad_item(items: Iterable[Any]) -> str:
         except (TypeError, ValueError):
             return f"not a pair of bytes: {item!r:.80}"
         if not (isinstance(name, bytes) and isinstance(value, bytes)):
-            return f"not a pair of bytes: {(name, value)!r:.80}"
+            return f"not a pair of bytes: {item!r:.80}"
     return "not an iterable of pairs of bytes"
 
 

@@ -1,0 +1,1 @@
+"""Conformance to the specifications: which tests are evidence for which clause."""

@@ -1,0 +1,105 @@
+"""The clauses that tests are evidence for, and those that cannot have evidence yet.
+
+Both come from files: no clause is known here.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import NamedTuple
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_DIRECTIONS = {"w2a": ("w2a",), "a2w": ("a2w",), "both": ("w2a", "a2w"), "mid": ("mid",)}
+_TESTED = {"yes": True, "-": False}
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A row of sections 1 to 7."""
+
+    id: str
+    level: str
+    directions: tuple[str, ...]
+    tested: bool
+    source: str
+    requirement: str
+    adapter: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A row of section 8. It needs no test: the clauses that refer to it do."""
+
+    id: str
+    requirement: str  # the question
+    choice: str
+    reason: str
+    directions: tuple[str, ...] = ("-",)
+    tested: bool = False
+
+
+Table = dict[str, Clause | Decision]
+
+
+class Duty(NamedTuple):
+    """What takes evidence: a clause in one of its directions, or a decision in none (``-``)."""
+
+    id: str
+    direction: str
+
+
+def parse_clauses(text: str) -> Table:
+    """Return every row of the Markdown tables by its id, in their order.
+
+    Raises:
+        ValueError: A row is malformed, or its id is taken; shows the row.
+    """
+    table: Table = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|") or cells[0] in ("Id", "---"):
+            continue
+        row = _row(cells)
+        if row is None or row.id in table:
+            raise ValueError(f"not a clause with an id of its own: {line}")
+        table[row.id] = row
+    return table
+
+
+def _row(cells: list[str]) -> Clause | Decision | None:
+    match cells:
+        case [id_, level, dir_, tested, source, requirement, adapter] if (
+            dir_ in _DIRECTIONS and tested in _TESTED
+        ):
+            directions = _DIRECTIONS[dir_]
+            return Clause(id_, level, directions, _TESTED[tested], source, requirement, adapter)
+        case [id_, question, choice, reason]:
+            return Decision(id_, question, choice, reason)
+    return None
+
+
+def parse_pending(text: str, table: Table) -> dict[Duty, str]:
+    """Return what is not built yet, with the reason.
+
+    An entry is a clause (``"W-IN-07"``), or a clause for both in one direction (``"W-SR-03 a2w"``).
+
+    Raises:
+        ValueError: An entry is unknown, needs no test, or is repeated; shows the entry.
+    """
+    pending: dict[Duty, str] = {}
+    for group in tomllib.loads(text)["group"]:
+        for entry in group["clauses"]:
+            id_, _, direction = entry.partition(" ")
+            clause = table.get(id_)
+            if clause is None or not clause.tested or direction not in ("", *clause.directions):
+                raise ValueError(f"pending, but no such clause needs a test: {entry}")
+            for duty in [Duty(id_, each) for each in clause.directions if direction in ("", each)]:
+                if duty in pending:
+                    raise ValueError(f"pending more than once: {entry}")
+                pending[duty] = group["reason"]
+    return pending
