@@ -39,7 +39,8 @@ def test_every_request_gets_a_scope_of_its_own() -> None:
     environ = make_environ(HTTP_HOST="server.example")
     spoiled: Any = scope_from_environ(environ)
     expected = copy.deepcopy({k: v for k, v in spoiled.items() if k != "wsgi_environ"})
-    spoiled["asgi"]["version"] = spoiled["extensions"]["spoiled"] = {"spoiled": {}}
+    spoiled["asgi"]["version"] = "2.0"
+    spoiled["extensions"]["spoiled"] = {}
     spoiled["extensions"]["http.response.pathsend"]["spoiled"] = True
     spoiled["headers"].clear()
     fresh = dict(scope_from_environ(environ))
@@ -114,13 +115,23 @@ def test_the_processs_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -
     )
     missing["wsgi.url_scheme"] = ABSENT
     before = scope_of(**missing)
-    for name, value in {
-        **{"SCRIPT_NAME": "/process", "QUERY_STRING": "process", "REQUEST_URI": "/%2F"},
-        **{"SERVER_NAME": "process", "SERVER_PORT": "1", "SERVER_PROTOCOL": "HTTP/2"},
-        **{"HTTPS": "on", "wsgi.url_scheme": "https", "SSL_PROTOCOL": "TLSv1.3"},
-        **{"REMOTE_ADDR": "203.0.113.9", "REMOTE_PORT": "1", "HTTP_PROXY": "http://process"},
-        **{"CONTENT_TYPE": "text/process", "CONTENT_LENGTH": "5"},
-    }.items():
+    process = {
+        "SCRIPT_NAME": "/process",
+        "QUERY_STRING": "process",
+        "REQUEST_URI": "/%2F",
+        "SERVER_NAME": "process",
+        "SERVER_PORT": "1",
+        "SERVER_PROTOCOL": "HTTP/2",
+        "HTTPS": "on",
+        "wsgi.url_scheme": "https",
+        "SSL_PROTOCOL": "TLSv1.3",
+        "REMOTE_ADDR": "203.0.113.9",
+        "REMOTE_PORT": "1",
+        "HTTP_PROXY": "http://process",
+        "CONTENT_TYPE": "text/process",
+        "CONTENT_LENGTH": "5",
+    }
+    for name, value in process.items():
         monkeypatch.setenv(name, value)
     after = scope_of(**missing)
     del before["wsgi_environ"], after["wsgi_environ"]
@@ -190,9 +201,7 @@ def test_the_scheme_is_that_of_the_url_in_lower_case(given: str, expected: str) 
         *((ABSENT, "http"), ("", "http"), ("off", "http"), ("0", "http"), ("no", "http")),
     ],
 )
-def test_https_stands_in_for_a_missing_scheme(
-    missing: object, https: object, expected: str
-) -> None:
+def test_https_stands_in_for_no_scheme(missing: object, https: object, expected: str) -> None:
     assert scope_of(HTTPS=https, **scheme(missing))["scheme"] == expected
 
 

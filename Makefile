@@ -1,0 +1,56 @@
+# Everything here works on a fresh clone: it needs Python 3.10 or later with venv, and make.
+# What else is needed is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint format typecheck tests bench-translation clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## serve a Flask app on Uvicorn, ask it, show what was asked and answered
+	$(RUN) examples/demo.py
+
+serve: $(VENV)/.demo ## the same server, left running
+	$(RUN) examples/demo.py --serve
+
+test: lint typecheck tests ## everything: linters, type checkers, tests, coverage, clauses
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(VENV)/.dev ## mypy --strict and pyright
+	$(BIN)/mypy --strict src
+	$(BIN)/basedpyright src
+
+tests: $(VENV)/.dev ## pytest with branch coverage and the table of clauses
+	$(BIN)/coverage run -m pytest --conformance
+	$(BIN)/coverage report
+
+format: $(VENV)/.dev ## put the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-translation: $(VENV)/.demo ## what the translation of a request costs
+	$(RUN) benchmarks/translation.py
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) .nox .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+# A stamp for each group of packages, older than pyproject.toml when that has changed.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or later is needed; name one by make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@# Dependency groups need pip 25.1, which is newer than what venv brings.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.demo $(VENV)/.dev $(VENV)/.ci: $(VENV)/.%: pyproject.toml | $(VENV)/.python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable . --group $*
+	@touch $@

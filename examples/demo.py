@@ -1,0 +1,149 @@
+"""Serve the Flask example on a real Uvicorn, send it real requests, show what came back.
+
+python examples/demo.py            # ask, show, and end; status 1 if an answer is not as it should be
+python examples/demo.py --serve    # leave the server running
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import httpx
+import uvicorn
+from flask_app import BLOCK
+from flask_on_uvicorn import app
+from rich.console import Console
+from rich.table import Table
+
+TIMEOUT = 30.0  # seconds, for each thing that may take time
+
+
+class Answer(NamedTuple):
+    """A row of the table: what was asked, what was answered, and whether that is right."""
+
+    asked: str
+    status: int
+    size: int
+    checked: str
+    right: bool
+
+
+def ask(client: httpx.Client) -> Iterator[Answer]:
+    page = client.get("/")
+    yield Answer(
+        "GET /",
+        page.status_code,
+        len(page.content),
+        "the page is HTML",
+        page.status_code == 200 and "<h1>Good morning</h1>" in page.text,
+    )
+
+    content = os.urandom(1 << 20)
+    upload = client.post(
+        "/upload", data={"title": "Invoice"}, files={"file": ("invoice.pdf", content)}
+    )
+    expected = {
+        "title": "Invoice",
+        "name": "invoice.pdf",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    yield Answer(
+        "POST /upload, a form with a file of 1 MiB",
+        upload.status_code,
+        len(upload.content),
+        "every byte arrived (SHA-256)",
+        upload.status_code == 200 and upload.json() == expected,
+    )
+
+    digest, size = hashlib.sha256(), 0
+    with client.stream("GET", "/download?blocks=512") as download:
+        for part in download.iter_raw():
+            digest.update(part)
+            size += len(part)
+    yield Answer(
+        "GET /download, streamed",
+        download.status_code,
+        size,
+        "every byte arrived (SHA-256)",
+        download.status_code == 200 and digest.digest() == hashlib.sha256(BLOCK * 512).digest(),
+    )
+
+    missing = client.get("/no-such-page")
+    yield Answer(
+        "GET /no-such-page",
+        missing.status_code,
+        len(missing.content),
+        "Flask's own 404 page",
+        missing.status_code == 404 and "Not Found" in missing.text,
+    )
+
+
+def listen() -> socket.socket:
+    """Return a socket on a free port; it listens before anybody is told of it."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()
+    return f"http://{host}:{port}"
+
+
+def new_server(level: str) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(app, lifespan="on", log_level=level))
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve in a thread of this process, so that nothing can be left running."""
+    with listen() as listener:
+        server = new_server("warning")
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield address(listener)
+        finally:
+            server.should_exit = True
+            thread.join(TIMEOUT)
+
+
+def serve() -> None:
+    with listen() as listener:
+        Console().print(f"Flask on Uvicorn: {address(listener)}  (Ctrl-C ends it)", soft_wrap=True)
+        with suppress(KeyboardInterrupt):  # Uvicorn raises it again once it has shut down
+            new_server("info").run([listener])
+
+
+def demo() -> bool:
+    """Show a table of requests and answers; return whether every answer was right."""
+    table = Table(title="Flask on Uvicorn, through WsgiToAsgi")
+    for column in ("asked", "status", "bytes", "checked", ""):
+        table.add_column(column, justify="right" if column in ("status", "bytes") else "left")
+    with served() as base_url, httpx.Client(base_url=base_url, timeout=TIMEOUT) as client:
+        answers = list(ask(client))
+    for answer in answers:
+        verdict = "[green]right[/]" if answer.right else "[red]WRONG[/]"
+        table.add_row(answer.asked, str(answer.status), f"{answer.size:,}", answer.checked, verdict)
+    Console().print(table)
+    return all(answer.right for answer in answers)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--serve", action="store_true", help="leave the server running")
+    if parser.parse_args().serve:
+        serve()
+    else:
+        sys.exit(0 if demo() else 1)
+
+
+if __name__ == "__main__":
+    main()

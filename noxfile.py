@@ -1,0 +1,18 @@
+"""The tests on every supported interpreter that is there: ``nox``, or ``nox -s tests-3.12``."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+nox.needs_version = ">=2024.10"
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the installed package; coverage is the business of `make test`."""
+    session.install("--quiet", "--upgrade", "pip>=25.1")
+    session.install("--quiet", ".", "--group", "test")
+    session.run("python", "-m", "pytest", "-q", *session.posargs)
