@@ -1,6 +1,6 @@
 """Serve the Flask example on a real Uvicorn, send it real requests, show what came back.
 
-python examples/demo.py            # ask, show, and end; status 1 if an answer is not as it should be
+python examples/demo.py            # ask, show, and end; status 1 if an answer is wrong
 python examples/demo.py --serve    # leave the server running
 """
 

@@ -93,7 +93,7 @@ class WsgiCall:
         except BaseException:
             try:
                 _close(iterable)
-            except Exception:
+            except BaseException:
                 _logger.exception("close() failed after another error, which is raised")
             raise
         _close(iterable)
@@ -150,7 +150,9 @@ class WsgiCall:
             return
         if not self._over:
             self._send_block(block)
-        elif block and self._remaining is not None:
+        elif block:
+            if self._remaining is None:
+                raise WsgiAppError("write", "called after the end of the response")
             self._remaining -= len(block)
         if self._remaining is not None and self._remaining < 0:
             raise WsgiAppError("content-length", "write() past the declared length")

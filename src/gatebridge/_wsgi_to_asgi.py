@@ -187,8 +187,8 @@ def _name_of(app: object) -> str:
 def _checked_environ(environ: Mapping[str, object]) -> dict[str, object]:
     checked: dict[str, object] = {}
     for key, value in environ.items():
-        if "." not in key and type(value) is not str:
-            raise TypeError(f"environ: {key}: a CGI variable must be a str: {value!r:.80}")
+        if "." not in key and not (type(value) is str and all(char <= "\xff" for char in value)):
+            raise TypeError(f"environ: {key}: not a native string: {value!r:.80}")
         if key.startswith("wsgi."):
             _logger.warning("environ: %s is set by the server and was ignored", key)
             continue

@@ -31,7 +31,7 @@ class WsgiInput(io.BufferedIOBase):
 
     Args:
         length: The declared length in bytes, or None. Bytes beyond it are not readable.
-        max_size: The largest body to accept, in bytes, or None.
+        max_size: The largest body of undeclared length to accept, in bytes, or None.
         window_bytes: How much may wait here unread before `wants_more` turns false.
         on_demand: Whether `wants_more` stays false until the first read (``Expect: 100-continue``).
         wake: Called when `wants_more` has become true, mostly in the worker's thread; returns
@@ -87,10 +87,11 @@ class WsgiInput(io.BufferedIOBase):
         with self._lock:
             before, self._received = self._received, self._received + len(body)
             error = None
-            if self._max_size is not None and self._received > self._max_size:
-                error = RequestBodyError("body", f"more than {self._max_size} bytes", 413)
-                body = b""
-            elif self._length is not None and self._received > self._length:
+            if self._length is None:
+                if self._max_size is not None and self._received > self._max_size:
+                    error = RequestBodyError("body", f"more than {self._max_size} bytes", 413)
+                    body = b""
+            elif self._received > self._length:
                 if before <= self._length:
                     _logger.warning(
                         "the request's body is longer than its Content-Length of %d bytes; "
@@ -98,7 +99,7 @@ class WsgiInput(io.BufferedIOBase):
                         self._length,
                     )
                 body = body[: max(self._length - before, 0)]
-            elif not more_body and self._length is not None and self._received < self._length:
+            elif self._received < self._length and not more_body:
                 error = RequestBodyError(
                     "content-length",
                     f"the body ended after {self._received} of {self._length} bytes",
@@ -186,17 +187,32 @@ class WsgiInput(io.BufferedIOBase):
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Return the lines up to that which reaches ``hint`` bytes; all if it is not positive.
+
+        Raises:
+            ClientDisconnected, RequestBodyError: As `read`.
+        """
+        lines: list[bytes] = []
+        wanted = sys.maxsize if hint is None or hint <= 0 else hint
+        while wanted > 0 and (line := self.readline()):
+            lines.append(line)
+            wanted -= len(line)
+        return lines
+
     def _fill(self) -> bool:
         """Wait until a block is there; say whether there is one, or the body is at its end."""
         while True:
             with self._lock:
                 if self._blocks:
                     return True
+                if self._length is not None and self._received >= self._length:
+                    return False
                 if self._error is not None:
                     self._raised = True
                     # A new one each time: a kept exception would keep the caller's frames.
                     raise type(self._error)(*self._error.args)
-                if self._complete or self._received == self._length:
+                if self._complete:
                     return False
                 gate = self._gate = threading.Lock()
                 gate.acquire()
