@@ -7,6 +7,7 @@ would desynchronise the connection. Each error names the header.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -16,6 +17,10 @@ from typing import Any, NamedTuple, cast
 from gatebridge._translate.headers import TOKEN, declared_length
 from gatebridge.errors import AsgiAppError, WsgiAppError
 from gatebridge.types import HTTPResponseBodyMessage, HTTPResponseStartMessage
+
+_logger = logging.getLogger("gatebridge")
+
+_BYTES_LIKE = (bytes, bytearray, memoryview)
 
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -173,9 +178,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
 
     Source: ASGI HTTP 2.5 "Response Start"; PEP 3333 "The start_response() Callable"; RFC 9110.
     """
-    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 999:
-        raise AsgiAppError("status", f"not an int from 200 to 999: {status!r:.80}")
-    code = int(status)
+    code = _checked_code(status)
     checked = [_checked_pair(item) for item in _pairs(headers)]
     dropped = _dropped_names(checked)
     kept: list[tuple[bytes, bytes]] = []
@@ -183,6 +186,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     for name, value in checked:
         lower = name.lower()
         if lower in dropped:
+            _logger.debug("response header %r is not passed to the server", name)
             continue
         if lower == b"content-length":
             lengths.append(value)
@@ -192,6 +196,15 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     kept, length = _with_length(code, kept, declared_length(lengths, AsgiAppError))
     native = [(name.decode("ascii"), value.decode("latin-1")) for name, value in kept]
     return WsgiHead(_REASONS.get(code) or f"{code} Unknown", native, length)
+
+
+def _checked_code(status: object) -> int:
+    if not isinstance(status, int) or isinstance(status, bool):
+        raise AsgiAppError("status", f"not an int: {status!r:.80}")
+    if not 200 <= status <= 999:
+        shown = f": {status}" if abs(status) < 10**9 else ""  # repr() of a huge int raises
+        raise AsgiAppError("status", f"not a final status from 200 to 999{shown}")
+    return int(status)
 
 
 def _pairs(headers: Iterable[Any]) -> list[Any]:
@@ -204,11 +217,11 @@ def _pairs(headers: Iterable[Any]) -> list[Any]:
 def _checked_pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
     try:
         name, value = item
-        if isinstance(name, (str, int)) or isinstance(value, (str, int)):
-            raise TypeError  # bytes(5) is five zero bytes
-        name, value = bytes(name), bytes(value)
     except (TypeError, ValueError):
         raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}") from None
+    if not all(isinstance(part, _BYTES_LIKE) for part in (name, value)):
+        raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
+    name, value = bytes(name), bytes(value)
     if not TOKEN.fullmatch(name):
         raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
     value = value.strip(b" \t")

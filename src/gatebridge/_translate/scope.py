@@ -39,7 +39,7 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
     method = environ.get("REQUEST_METHOD")
     if not isinstance(method, str) or not method:
         raise HostError("REQUEST_METHOD", f"missing, empty, or not a str: {method!r:.80}")
-    method = method.upper()
+    method = text_from_native("REQUEST_METHOD", method).upper()
     protocol = str(environ.get("SERVER_PROTOCOL"))
     scheme = _scheme(environ)
     paths = scope_paths(environ, method)

@@ -21,6 +21,7 @@ _VARIABLES = (
     "SSL_CIPHER",
     "SSL_SERVER_CERT",
     "SSL_CLIENT_CERT",
+    f"{_CHAIN_PREFIX}0",
     "SSL_CLIENT_S_DN",
     "SSL_CLIENT_VERIFY",
 )
