@@ -73,6 +73,7 @@ class LoopHandle:
             self._schedule(self._run)
         except RuntimeError:  # asyncio: closed; trio: RunFinishedError
             self._callbacks.clear()
+            self._scheduled = False
             return False
         return True
 

@@ -81,7 +81,9 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     ):
         return EnvironPaths("", path, path, None)  # nearly every request
 
-    root = root_path.strip("/") and "/" + root_path.rstrip("/").lstrip("/")
+    root = root_path.rstrip("/")
+    if root and root[0] != "/":
+        root = "/" + root
     script_name = native_from_text("root_path", root)
     request_path = raw_path.decode("latin-1") if raw_path else ""
     if path == "*" and method == "OPTIONS":
