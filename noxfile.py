@@ -5,14 +5,12 @@ from __future__ import annotations
 import nox
 
 nox.options.error_on_missing_interpreters = False
-nox.needs_version = ">=2024.10"
-
-PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+nox.needs_version = ">=2025.2.9"
 
 
-@nox.session(python=PYTHONS)
+@nox.session(python=nox.project.python_versions(nox.project.load_toml()))
 def tests(session: nox.Session) -> None:
     """Run the tests against the installed package; coverage is the business of `make test`."""
     session.install("--quiet", "--upgrade", "pip>=25.1")
     session.install("--quiet", ".", "--group", "test")
-    session.run("python", "-m", "pytest", "-q", *session.posargs)
+    session.run("python", "-m", "pytest", *session.posargs)

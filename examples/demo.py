@@ -73,8 +73,10 @@ def ask(client: httpx.Client) -> Iterator[Answer]:
         "GET /download, streamed",
         download.status_code,
         size,
-        "every byte arrived (SHA-256)",
-        download.status_code == 200 and digest.digest() == hashlib.sha256(BLOCK * 512).digest(),
+        "no length declared, every byte arrived (SHA-256)",
+        download.status_code == 200
+        and "content-length" not in download.headers
+        and digest.digest() == hashlib.sha256(BLOCK * 512).digest(),
     )
 
     missing = client.get("/no-such-page")
@@ -113,6 +115,8 @@ def served() -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(TIMEOUT)
+    if thread.is_alive():
+        raise RuntimeError(f"Uvicorn did not stop within {TIMEOUT:g} seconds")
 
 
 def serve() -> None:

@@ -97,7 +97,7 @@ class Evidence:
 
     def _result(self, duty: Duty, outcomes: Collection[str]) -> str:
         if duty in self._pending:
-            return "stale" if "passed" in outcomes else "pending"
+            return "stale" if outcomes else "pending"
         if "failed" in outcomes:
             return "failed"
         return "passed" if "passed" in outcomes else "missing"

@@ -19,7 +19,7 @@ class Row:
         duty: The clause and its direction.
         requirement: What the clause says.
         tests: The outcome of each test that ran: passed, failed or skipped.
-        result: One of passed, failed, missing, pending, and stale: pending in spite of evidence.
+        result: One of passed, failed, missing, pending, and stale: pending although it has a test.
         reason: Why the duty is pending; empty if it is not.
     """
 

@@ -217,14 +217,22 @@ def test_a_pending_direction_needs_no_test(project: Project) -> None:
     result.stdout.fnmatch_lines(["conformance: 1 passed, 0 failed, 0 missing, 2 pending, 0 stale"])
 
 
-def test_a_pending_direction_with_a_test_that_passes_fails_the_run(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("body", "outcome"), [("pass", "passed"), ("pytest.skip('not here')", "skipped")]
+)
+def test_a_pending_direction_with_a_test_fails_the_run(
+    project: Project, body: str, outcome: str
+) -> None:
     project.set_pending("W-TWO-01 a2w")
 
-    result = project.run("--conformance", test_one=_ONE, test_two=_TWO)
+    result = project.run("--conformance", test_one=_ONE, test_two=_TWO.replace("pass", body))
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["W-TWO-01 (a2w) stale: test_two.py::TestBack::test_two (passed)", "conformance: *1 stale"]
+        [
+            f"W-TWO-01 (a2w) stale: test_two.py::TestBack::test_two ({outcome})",
+            "conformance: *1 stale",
+        ]
     )
 
 

@@ -1,0 +1,75 @@
+"""What the package offers."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import gatebridge
+from gatebridge import errors, types
+
+_OFFERED = [
+    "WsgiToAsgi",
+    "__version__",
+    "environ_from_scope",
+    "errors",
+    "scope_from_environ",
+    "types",
+]
+
+
+def public_objects(module: ModuleType) -> dict[str, Any]:
+    """Return the public classes and functions that a module defines."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+    }
+
+
+def public_methods(cls: type) -> list[str]:
+    return [
+        name
+        for name, value in vars(cls).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(value) or isinstance(value, (property, classmethod, staticmethod)))
+    ]
+
+
+def test_all_is_what_is_offered() -> None:
+    assert sorted(gatebridge.__all__) == sorted(_OFFERED)
+
+
+def test_nothing_else_is_public() -> None:
+    """A submodule is an attribute of its package once it was imported; ours have underscores."""
+    public = {name for name in vars(gatebridge) if not name.startswith("_")}
+    assert public == set(_OFFERED) - {"__version__"}
+
+
+def test_the_version_is_one() -> None:
+    assert re.fullmatch(r"\d+(\.\d+)+((a|b|rc)\d+)?(\.(post|dev)\d+)?", gatebridge.__version__)
+
+
+@pytest.mark.parametrize("name", [name for name in _OFFERED if name != "__version__"])
+def test_every_name_has_a_docstring(name: str) -> None:
+    assert (getattr(gatebridge, name).__doc__ or "").strip()
+
+
+@pytest.mark.parametrize("name", [n for n in _OFFERED if inspect.isclass(getattr(gatebridge, n))])
+def test_every_method_of_a_class_has_a_docstring(name: str) -> None:
+    cls = getattr(gatebridge, name)
+    methods = [*public_methods(cls), "__call__"]
+    assert [each for each in methods if not (getattr(cls, each).__doc__ or "").strip()] == []
+
+
+@pytest.mark.parametrize("module", [errors, types], ids=["errors", "types"])
+def test_every_class_and_function_has_a_docstring(module: ModuleType) -> None:
+    objects = public_objects(module)
+    assert objects
+    assert [name for name, each in objects.items() if not (each.__doc__ or "").strip()] == []
