@@ -58,7 +58,7 @@ def test_an_error_survives_a_copy(
 
 @pytest.mark.parametrize("cls", _CLASSES)
 def test_every_error_is_caught_by_the_base(cls: type[GatebridgeError]) -> None:
-    with pytest.raises(GatebridgeError, match="^field: reason$"):
+    with pytest.raises(GatebridgeError, match=r"^field: reason$"):
         raise cls("field", "reason")
 
 
@@ -89,7 +89,7 @@ def test_only_the_two_are_os_errors() -> None:
 def test_an_os_error_of_ours_has_no_number(cls: Any, duplicate: Callable[[Any], Any]) -> None:
     """The field is no errno, the reason no strerror, the status no file name."""
     for error in (cls("wsgi.input", "reason"), duplicate(cls("wsgi.input", "reason"))):
-        with pytest.raises(OSError, match="^wsgi.input: reason$") as caught:
+        with pytest.raises(OSError, match=r"^wsgi\.input: reason$") as caught:
             raise error
         assert caught.value.errno is None
         assert caught.value.strerror is None

@@ -1,4 +1,4 @@
-"""Who imports whom: the layers of docs/architecture.md, and what comes with ``import gatebridge``."""
+"""Who imports whom: the layers of docs/architecture.md, and what ``import gatebridge`` brings."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from typing import Any
 from wsgiref.util import request_uri
 
 import pytest
-from translate.scopes import MISSING, make_scope
 
 from gatebridge import __version__, environ_from_scope
 from gatebridge.errors import HostError, RequestError
+from translate.scopes import MISSING, make_scope
 
 pytestmark = pytest.mark.direction("w2a")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from translate.scopes import make_scope
 
 from gatebridge import environ_from_scope
 from gatebridge.errors import HostError, RequestError
+from translate.scopes import make_scope
 
 pytestmark = pytest.mark.direction("w2a")
 

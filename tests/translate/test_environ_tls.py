@@ -6,9 +6,9 @@ import ssl
 from typing import Any
 
 import pytest
-from translate.scopes import make_scope
 
 from gatebridge import environ_from_scope
+from translate.scopes import make_scope
 
 pytestmark = pytest.mark.direction("w2a")
 
