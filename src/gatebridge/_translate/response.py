@@ -199,7 +199,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
 
 
 def _checked_code(status: object) -> int:
-    if not isinstance(status, int) or isinstance(status, bool):
+    if not isinstance(status, int):
         raise AsgiAppError("status", f"not an int: {status!r:.80}")
     if not 200 <= status <= 999:
         shown = f": {status}" if abs(status) < 10**9 else ""  # repr() of a huge int raises

@@ -1,0 +1,160 @@
+"""The loop handle: callbacks from any thread, in order, on the right loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+import trio
+
+from gatebridge._concurrency.loop import LoopHandle, Signal, current_loop
+
+HANG = 5  # seconds
+
+
+async def test_the_handle_of_a_loop_is_always_the_same() -> None:
+    handle = current_loop()
+    handles: list[LoopHandle] = []
+
+    async def note() -> None:
+        handles.append(current_loop())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(note)
+        group.start_soon(note)
+    assert [each is handle for each in handles] == [True, True]
+
+
+def test_another_loop_has_another_handle() -> None:
+    async def get() -> LoopHandle:
+        return current_loop()
+
+    first, second = asyncio.run(get()), asyncio.run(get())
+    third, fourth = trio.run(get), trio.run(get)
+    assert len({id(each) for each in (first, second, third, fourth)}) == 4
+
+
+def test_without_a_loop_there_is_no_handle() -> None:
+    with pytest.raises(RuntimeError):
+        current_loop()
+
+
+async def test_a_callback_runs_on_the_thread_of_the_loop() -> None:
+    handle, ran = current_loop(), anyio.Event()
+    threads: list[int] = []
+
+    def callback() -> None:
+        threads.append(threading.get_ident())
+        ran.set()
+
+    with anyio.fail_after(HANG):
+        assert await anyio.to_thread.run_sync(handle.call_soon, callback) is True
+        await ran.wait()
+    assert threads == [threading.get_ident()]
+
+
+async def test_callbacks_of_a_thread_run_in_their_order_and_none_is_lost() -> None:
+    """Also where they share a wake-up of the loop."""
+    handle, done = current_loop(), anyio.Event()
+    ran: dict[int, list[int]] = {thread: [] for thread in range(4)}
+
+    def call(thread: int) -> None:
+        for number in range(500):
+            handle.call_soon(lambda number=number: note(thread, number))
+
+    def note(thread: int, number: int) -> None:
+        ran[thread].append(number)
+        if sum(map(len, ran.values())) == 2000:
+            done.set()
+
+    with anyio.fail_after(HANG):
+        async with anyio.create_task_group() as group:
+            for thread in ran:
+                group.start_soon(anyio.to_thread.run_sync, call, thread)
+        await done.wait()
+    assert all(numbers == list(range(500)) for numbers in ran.values())
+
+
+async def test_a_callback_may_call_for_another() -> None:
+    handle, done = current_loop(), anyio.Event()
+    with anyio.fail_after(HANG):
+        handle.call_soon(lambda: handle.call_soon(done.set) and None)
+        await done.wait()
+
+
+@pytest.mark.parametrize("run", ["asyncio", "trio"])
+def test_a_loop_that_has_ended_says_so(run: str) -> None:
+    async def get() -> LoopHandle:
+        return current_loop()
+
+    handle: LoopHandle = asyncio.run(get()) if run == "asyncio" else trio.run(get)
+    ran: list[Any] = []
+    assert handle.call_soon(lambda: ran.append(1)) is False
+    assert ran == []
+
+
+def test_a_loop_that_has_ended_says_so_every_time() -> None:
+    """Each caller has to know that its callback never runs."""
+
+    async def get() -> LoopHandle:
+        return current_loop()
+
+    handle = asyncio.run(get())
+    assert [handle.call_soon(lambda: None) for _ in range(3)] == [False] * 3
+
+
+async def test_a_signal_set_before_the_wait_is_kept() -> None:
+    signal = Signal(current_loop())
+    signal.set()
+    signal.set()
+    with anyio.fail_after(HANG):
+        await signal.wait()
+
+
+async def test_a_signal_counts_once() -> None:
+    """Two sets before a wait are one; the next wait needs another."""
+    signal, waits = Signal(current_loop()), anyio.Event()
+    signal.set()
+    signal.set()
+    returned: list[int] = []
+
+    async def wait_twice() -> None:
+        await signal.wait()
+        returned.append(1)
+        waits.set()
+        await signal.wait()
+        returned.append(2)
+
+    with anyio.fail_after(HANG):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_twice)
+            await waits.wait()
+            await anyio.wait_all_tasks_blocked()
+            assert returned == [1]
+            signal.set()
+    assert returned == [1, 2]
+
+
+async def test_a_signal_wakes_a_task_that_waits() -> None:
+    handle = current_loop()
+    signal = Signal(handle)
+    with anyio.fail_after(HANG):
+        async with anyio.create_task_group() as group:
+            group.start_soon(signal.wait)
+            await anyio.wait_all_tasks_blocked()
+            await anyio.to_thread.run_sync(handle.call_soon, signal.set)
+
+
+async def test_a_cancelled_wait_leaves_the_signal_usable() -> None:
+    signal = Signal(current_loop())
+    async with anyio.create_task_group() as group:
+        group.start_soon(signal.wait)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    signal.set()
+    with anyio.fail_after(HANG):
+        await signal.wait()

@@ -1,0 +1,400 @@
+"""The worker pool: places, backlog, stalls, idle threads, the end, and fork."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+
+HANG = 5  # seconds
+
+
+class Job:
+    """Says when it has started, and runs until it may end; may stall in between."""
+
+    def __init__(self, name: str = "job", pool: WorkerPool | None = None) -> None:
+        self.name = name
+        self.started, self.ended = threading.Event(), threading.Event()
+        self.may_end, self.may_go_on = threading.Event(), threading.Event()
+        self.thread: threading.Thread | None = None
+        self._pool = pool
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __call__(self) -> None:
+        self.thread = threading.current_thread()
+        if self._pool is None:
+            self.started.set()
+        else:
+            with self._pool.waiting():
+                self.started.set()
+                assert self.may_go_on.wait(HANG)
+        assert self.may_end.wait(HANG)
+        self.ended.set()
+
+    def end(self) -> None:
+        self.may_end.set()
+        assert self.ended.wait(HANG)
+
+
+@pytest.fixture
+def make_pool() -> Iterator[Any]:
+    pools: list[WorkerPool] = []
+
+    def make(threads: int = 2, **options: Any) -> WorkerPool:
+        options = {"max_threads": 10, "max_queue": None, "idle_timeout": 60.0, **options}
+        pools.append(WorkerPool(threads=threads, name="test", **options))
+        return pools[-1]
+
+    yield make
+    assert [job for pool in pools for job in pool.close(HANG)] == []
+
+
+def submit(pool: WorkerPool, count: int, *, stalls: bool = False) -> list[Job]:
+    """Submit jobs that start at once, and wait until they have (until they stall, if they do)."""
+    jobs = [Job(f"job {number}", pool if stalls else None) for number in range(count)]
+    for job in jobs:
+        assert pool.submit(job)
+        assert job.started.wait(HANG)
+    return jobs
+
+
+def settle(pool: WorkerPool, **numbers: int) -> None:
+    """Wait until the statistics have these numbers, which a worker changes after its job."""
+    deadline = threading.Event()
+    for _ in range(HANG * 1000):
+        if all(getattr(pool.statistics(), name) == each for name, each in numbers.items()):
+            return
+        deadline.wait(0.001)
+    raise AssertionError(f"{pool.statistics()} instead of {numbers}")
+
+
+def until_closed(pool: WorkerPool) -> None:
+    """Wait until `close` has begun in another thread."""
+    for _ in range(HANG * 1000):
+        if pool._closed:
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("not closed")
+
+
+def test_threads_start_on_demand(make_pool: Any) -> None:
+    pool = make_pool(2)
+    assert pool.statistics() == (0, 0, 0, 0)
+    (first,) = submit(pool, 1)
+    assert pool.statistics() == (1, 1, 0, 0)
+    (second,) = submit(pool, 1)
+    assert pool.statistics() == (2, 2, 0, 0)
+    first.end()
+    second.end()
+
+
+def test_a_free_thread_is_used_again(make_pool: Any) -> None:
+    pool = make_pool(2)
+    threads = set()
+    for _ in range(5):
+        (job,) = submit(pool, 1)
+        job.end()
+        threads.add(job.thread)
+        settle(pool, running=0)
+    assert len(threads) == 1
+    assert pool.statistics() == (1, 0, 0, 0)
+
+
+def test_threads_are_daemons_and_named(make_pool: Any) -> None:
+    (job,) = submit(make_pool(), 1)
+    assert job.thread is not None
+    assert job.thread.daemon
+    assert job.thread.name == "test-1"
+    job.end()
+
+
+def test_what_has_no_place_waits_in_order(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    queued = [Job(f"queued {number}") for number in range(3)]
+    assert [pool.submit(job) for job in queued] == [False] * 3
+    assert pool.statistics() == (1, 1, 0, 3)
+    previous = running
+    for number, job in enumerate(queued):
+        assert not job.started.is_set()
+        previous.end()
+        assert job.started.wait(HANG)
+        assert pool.statistics() == (1, 1, 0, 2 - number)
+        previous = job
+    previous.end()
+
+
+def test_a_bounded_backlog_refuses_more(make_pool: Any) -> None:
+    pool = make_pool(1, max_queue=1)
+    (running,) = submit(pool, 1)
+    queued = Job()
+    assert pool.submit(queued) is False
+    with pytest.raises(PoolFull):
+        pool.submit(Job())
+    queued.may_end.set()
+    running.end()
+    assert queued.ended.wait(HANG)
+
+
+def test_no_backlog_at_all(make_pool: Any) -> None:
+    pool = make_pool(1, max_queue=0)
+    (running,) = submit(pool, 1)
+    with pytest.raises(PoolFull):
+        pool.submit(Job())
+    running.end()
+    settle(pool, running=0)
+    (again,) = submit(pool, 1)
+    again.end()
+
+
+def test_a_waiting_job_can_be_withdrawn_and_a_started_one_not(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    queued = Job()
+    pool.submit(queued)
+    assert pool.withdraw(running) is False
+    assert pool.withdraw(queued) is True
+    assert pool.withdraw(queued) is False
+    running.end()
+    settle(pool, running=0, waiting=0)
+    assert not queued.started.is_set()
+
+
+def test_a_stalled_job_gives_up_its_place(make_pool: Any) -> None:
+    pool = make_pool(1)
+    stalled = submit(pool, 5, stalls=True)
+    assert pool.statistics() == (5, 0, 5, 0)
+    (running,) = submit(pool, 1)
+    assert pool.statistics() == (6, 1, 5, 0)
+    for job in stalled:
+        job.may_go_on.set()
+        job.end()
+    running.end()
+
+
+def test_a_stall_starts_what_waits(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    stalling, queued = Job("stalling", pool), Job("queued")
+    assert [pool.submit(stalling), pool.submit(queued)] == [False, False]
+    running.end()
+    assert stalling.started.wait(HANG)
+    assert queued.started.wait(HANG)
+    assert pool.statistics() == (2, 1, 1, 0)
+    queued.end()
+    stalling.may_go_on.set()
+    stalling.end()
+
+
+def test_a_job_that_goes_on_does_not_wait_for_a_place(make_pool: Any) -> None:
+    """It may hold a lock that those with places wait for; new jobs start only below the limit."""
+    pool = make_pool(1)
+    (stalled,) = submit(pool, 1, stalls=True)
+    (running,) = submit(pool, 1)
+    queued = Job()
+    assert pool.submit(queued) is False
+    stalled.may_go_on.set()
+    settle(pool, running=2, stalled=0)
+    stalled.end()
+    settle(pool, running=1, waiting=1)
+    assert not queued.started.is_set()
+    running.end()
+    assert queued.started.wait(HANG)
+    queued.end()
+
+
+def test_there_are_never_more_threads_than_allowed(make_pool: Any) -> None:
+    pool = make_pool(2, max_threads=3)
+    stalled = submit(pool, 3, stalls=True)
+    queued = Job()
+    assert pool.submit(queued) is False
+    assert pool.statistics() == (3, 0, 3, 1)
+    stalled[0].may_go_on.set()
+    stalled[0].end()
+    assert queued.started.wait(HANG)
+    assert pool.statistics().threads == 3
+    queued.end()
+    for job in stalled[1:]:
+        job.may_go_on.set()
+        job.end()
+
+
+def test_an_idle_thread_ends_and_another_starts_later(make_pool: Any) -> None:
+    pool = make_pool(2, idle_timeout=0.01)
+    (first,) = submit(pool, 1)
+    first.end()
+    assert first.thread is not None
+    first.thread.join(HANG)
+    assert not first.thread.is_alive()
+    assert pool.statistics() == (0, 0, 0, 0)
+    (second,) = submit(pool, 1)
+    assert second.thread is not first.thread
+    second.end()
+
+
+def test_no_job_is_lost_at_the_end_of_an_idle_thread(make_pool: Any) -> None:
+    """Jobs come at about the time at which threads give up."""
+    pool = make_pool(2, idle_timeout=0.0)
+    for _ in range(300):
+        ran = threading.Event()
+        pool.submit(ran.set)
+        assert ran.wait(HANG)
+
+
+def test_a_job_that_raises_does_not_end_its_thread(
+    make_pool: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(1)
+
+    def fail() -> None:
+        raise SystemExit("of the job")
+
+    pool.submit(fail)
+    settle(pool, running=0)
+    assert "of the job" in caplog.text
+    (job,) = submit(pool, 1)
+    assert pool.statistics().threads == 1
+    job.end()
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_job(make_pool: Any) -> None:
+    import gc
+    import weakref
+
+    pool = make_pool(1)
+    (job,) = submit(pool, 1)
+    job.end()
+    settle(pool, running=0)
+    gone = weakref.ref(job)
+    del job
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_closed_pool_takes_nothing_and_has_no_threads(make_pool: Any) -> None:
+    pool = make_pool(2)
+    for job in submit(pool, 2):
+        job.end()
+    assert pool.close(HANG) == []
+    assert pool.statistics() == (0, 0, 0, 0)
+    with pytest.raises(PoolClosed):
+        pool.submit(Job())
+    assert pool.close(HANG) == []  # twice: no effect
+
+
+def test_close_waits_for_running_and_waiting_jobs(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    queued = Job()
+    pool.submit(queued)
+    abandoned: list[list[str]] = []
+    closing = threading.Thread(target=lambda: abandoned.append(pool.close(HANG)))
+    closing.start()
+    until_closed(pool)
+    assert not abandoned
+    running.end()
+    assert queued.started.wait(HANG)
+    queued.end()
+    closing.join(HANG)
+    assert abandoned == [[]]
+
+
+def test_close_names_what_is_not_done_in_time(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    queued = Job("queued job")
+    pool.submit(queued)
+    assert sorted(pool.close(0)) == ["job 0", "queued job"]
+    queued.may_end.set()
+    running.end()
+    assert queued.ended.wait(HANG)  # abandoned, not ended
+
+
+def test_a_closed_pool_can_be_opened_again(make_pool: Any) -> None:
+    pool = make_pool(1)
+    pool.close(HANG)
+    pool.open()
+    (job,) = submit(pool, 1)
+    job.end()
+
+
+def test_a_pool_opened_while_its_threads_end_still_works(make_pool: Any) -> None:
+    pool = make_pool(2)
+    (running,) = submit(pool, 1)
+    assert pool.close(0) == ["job 0"]
+    pool.open()
+    (other,) = submit(pool, 1)
+    running.end()
+    other.end()
+    for _ in range(5):
+        (job,) = submit(pool, 1)
+        job.end()
+
+
+_FORK = """
+    import os, threading
+    from gatebridge._concurrency.pool import WorkerPool
+
+    pool = WorkerPool(threads=1, max_threads=1, max_queue=0, idle_timeout=60.0, name="test")
+    busy, go_on = threading.Event(), threading.Event()
+    pool.submit(lambda: (busy.set(), go_on.wait(5)))
+    assert busy.wait(5)
+    pid = os.fork()
+    if pid == 0:
+        # Where the parent's only place is taken, the child has one of its own.
+        status = 1
+        try:
+            assert pool.statistics() == (0, 0, 0, 0), pool.statistics()
+            ran = threading.Event()
+            assert pool.submit(ran.set) is True
+            assert ran.wait(5)
+            assert pool.close(5) == []
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert pool.statistics() == (1, 1, 0, 0)
+    go_on.set()
+    assert pool.close(5) == []
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_begins_without_threads() -> None:
+    done = subprocess.run(
+        # From 3.12 on Python warns of any fork of a process with threads.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(_FORK)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_burst_of_jobs_is_run_completely(make_pool: Any) -> None:
+    pool = make_pool(3)
+    ran, done = [], threading.Event()
+
+    def job(number: int) -> None:
+        ran.append(number)
+        if len(ran) == 1000:
+            done.set()
+
+    for number in range(1000):
+        pool.submit(lambda number=number: job(number))
+    assert done.wait(HANG)
+    settle(pool, running=0, waiting=0)
+    assert sorted(ran) == list(range(1000))
+    assert pool.statistics().threads <= 3
