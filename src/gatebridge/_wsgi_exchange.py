@@ -336,7 +336,10 @@ def _expects_continue(environ: WSGIEnvironment) -> bool:
 
 
 def _body_part(message: Message) -> tuple[bytes, bool] | None:
-    kind = message.get("type")
+    try:
+        kind = message.get("type")
+    except AttributeError:
+        raise HostError("receive", f"not a message: {message!r:.80}") from None
     if kind == "http.disconnect":
         return None
     if kind != "http.request":

@@ -105,7 +105,7 @@ class WsgiToAsgi:
                 `SystemExit`, `KeyboardInterrupt`, `StopIteration`.
             Exception: Whatever the application raised.
         """
-        match scope["type"]:
+        match scope.get("type"):
             case "http":
                 await self._serve(scope, receive, send)
             case "lifespan":

@@ -30,6 +30,18 @@ def test_a_missing_or_empty_method_is_the_host_s_error(method: Any) -> None:
         environ_from_scope(make_scope(method=method))
 
 
+@pytest.mark.clause("W-ENV-14")
+def test_strings_of_a_subclass_become_plain() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    names = ("method", "path", "root_path", "scheme", "http_version")
+    scope = make_scope(raw_path=None, **dict.fromkeys(names, Text("/1.1")))
+    scope["server"] = scope["client"] = (Text("h"), 1)
+    environ = environ_from_scope(scope)
+    assert {type(value) for key, value in environ.items() if "." not in key} == {str}
+
+
 @pytest.mark.clause("W-CALL-11")
 def test_environ_is_a_new_builtin_dict_for_each_request() -> None:
     scope = make_scope()
@@ -325,6 +337,13 @@ def test_proxy_headers_are_only_headers(monkeypatch: pytest.MonkeyPatch) -> None
         ({"path": b"/"}, "path"),
         ({"raw_path": "/"}, "path"),
         ({"query_string": "q"}, "path"),
+        ({"scheme": b"http"}, "scheme"),
+        ({"http_version": 1.1}, "http_version"),
+        ({"headers": 5}, "headers"),
+        ({"client": (5, 5)}, "client"),
+        ({"extensions": 5}, "extensions"),
+        ({"extensions": {"tls": 5}}, "extensions"),
+        ({"extensions": {"tls": {"client_cert_name": b"x"}}}, "SSL_CLIENT_S_DN"),
         ({"server": ("a", 1, 2)}, "server"),
         ({"client": 5}, "client"),
     ],

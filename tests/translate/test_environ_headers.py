@@ -201,6 +201,12 @@ def test_cr_lf_and_nul_in_a_value_are_refused_by_name(bad: bytes, value: bytes) 
     assert "\n" not in str(error)
 
 
+@pytest.mark.clause("H-HDR-02", "D-11", "D-12")
+@pytest.mark.parametrize("name", [b"proxy", b"x_y", b"transfer-encoding"])
+def test_cr_lf_and_nul_are_refused_in_hidden_headers_too(name: bytes) -> None:
+    assert refusal((name, b"a\r\nb")).field == name.decode()
+
+
 @pytest.mark.clause("H-HDR-03", "H-HDR-05", "D-12", "A-HTTP-35")
 def test_other_octets_survive() -> None:
     value = bytes(set(range(1, 256)) - {9, 10, 13, 32})

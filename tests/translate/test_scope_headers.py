@@ -261,3 +261,8 @@ def test_trailers_are_not_headers() -> None:
     environ["wsgi.trailers"] = {"HTTP_X_CHECKSUM": "1"}
     scope = scope_from_environ(environ)
     assert scope["headers"] == [(b"trailer", b"x-checksum"), (b"te", b"trailers")]
+
+
+def test_a_key_that_is_no_str_is_the_hosts_error() -> None:
+    with pytest.raises(HostError, match="not a str"):
+        scope_from_environ({**make_environ(), 5: "x"})  # type: ignore[dict-item]

@@ -9,7 +9,7 @@ from typing import Any
 from gatebridge._translate.headers import add_headers
 from gatebridge._translate.host import DEFAULT_PORTS, split_host, with_brackets, without_brackets
 from gatebridge._translate.paths import environ_paths
-from gatebridge._translate.text import native_from_text
+from gatebridge._translate.text import exact_str, native_from_text
 from gatebridge._translate.tls import add_tls
 from gatebridge._version import __version__
 from gatebridge.errors import HostError
@@ -47,19 +47,22 @@ def environ_from_scope(
     Source: PEP 3333 "environ Variables"; ASGI HTTP 2.5 "HTTP Connection Scope" and "WSGI
     Compatibility"; RFC 3875 section 4.1.
     """
-    method = _text(scope, "method")
+    method = exact_str("method", scope.get("method"))
     if not method:
         raise HostError("method", "empty")
     query_string = scope.get("query_string") or b""
     try:
         paths = environ_paths(
-            _text(scope, "path"), scope.get("raw_path"), scope.get("root_path") or "", method
+            exact_str("path", scope.get("path")),
+            scope.get("raw_path"),
+            scope.get("root_path") or "",
+            method,
         )
         query = query_string.decode("latin-1")
     except (TypeError, AttributeError) as exc:
         raise HostError("path", "raw_path or query_string not bytes, or root_path no str") from exc
     target = f"{paths.request_path}?{query}" if query else paths.request_path
-    scheme = scope.get("scheme") or "http"
+    scheme = exact_str("scheme", scope.get("scheme") or "http")
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": method,
         "SCRIPT_NAME": paths.script_name,
@@ -87,16 +90,14 @@ def environ_from_scope(
     if scheme == "https":
         environ["HTTPS"] = "on"
     extensions = scope.get("extensions")
-    if extensions and extensions.get("tls"):
-        add_tls(environ, extensions["tls"])
+    if extensions:
+        try:
+            tls = extensions.get("tls")
+            if tls:
+                add_tls(environ, tls)
+        except (TypeError, AttributeError) as exc:
+            raise HostError("extensions", f"of the wrong type: {exc}") from exc
     return environ
-
-
-def _text(scope: Scope, key: str) -> str:
-    value = scope.get(key)
-    if not isinstance(value, str):
-        raise HostError(key, f"missing, or not a str: {value!r:.80}")
-    return value
 
 
 def _protocol(version: str | None) -> str:
@@ -104,7 +105,10 @@ def _protocol(version: str | None) -> str:
     if not version:
         return "HTTP/1.1"
     known = _PROTOCOLS.get(version)
-    return known or (f"HTTP/{version}" if "." in version else f"HTTP/{version}.0")
+    if known:
+        return known
+    number = exact_str("http_version", version)
+    return f"HTTP/{number}" if "." in number else f"HTTP/{number}.0"
 
 
 def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
@@ -138,4 +142,4 @@ def _address(key: str, address: Any) -> tuple[str, int | None]:  # noqa: ANN401
         host, port = address
     except (TypeError, ValueError):
         raise HostError(key, f"not a pair of host and port: {address!r:.80}") from None
-    return host or "", port
+    return exact_str(key, host) if host else "", port

@@ -128,7 +128,10 @@ def add_headers(environ: WSGIEnvironment, headers: Iterable[Any]) -> None:
 
     Source: RFC 3875 section 4.1.18; PEP 3333 "environ Variables"; RFC 9110 sections 5.3 and 5.5.
     """
-    items = headers if isinstance(headers, (list, tuple)) else list(headers)
+    try:
+        items = headers if isinstance(headers, (list, tuple)) else list(headers)
+    except TypeError:
+        raise HostError("headers", f"not iterable: {type(headers).__name__}") from None
     try:
         _add_headers(environ, items)
     except (TypeError, ValueError, AttributeError) as exc:
@@ -139,13 +142,13 @@ def _add_headers(environ: WSGIEnvironment, items: HeaderList) -> None:
     values: list[bytes] = []
     repeated: dict[str, list[str]] = {}
     for name, value in items:
+        values.append(value)
         key = _KEY_OF_NAME.get(name)
         if key is None:
             key = _key_of_rare_name(name)
         if not key:
             _logger.debug("request header %r is not passed to the application", name)
             continue
-        values.append(value)
         text = value.strip(b" \t").decode("latin-1")
         if key in environ:
             repeated.setdefault(key, [environ[key]]).append(text)
@@ -212,8 +215,10 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     """
     try:
         return _headers_from_environ(environ)
-    except (AttributeError, UnicodeEncodeError):
+    except (AttributeError, TypeError, UnicodeEncodeError):
         for key, value in environ.items():
+            if type(key) is not str:
+                raise HostError(repr(key)[:80], "a key that is not a str") from None
             if key in _NAME_OF_KEY or key[:5] == "HTTP_":
                 bytes_from_native(key, value)  # raises for the culprit
         raise  # pragma: no cover - the culprit is among the headers

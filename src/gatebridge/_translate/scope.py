@@ -39,7 +39,9 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
     method = environ.get("REQUEST_METHOD")
     if not isinstance(method, str) or not method:
         raise HostError("REQUEST_METHOD", f"missing, empty, or not a str: {method!r:.80}")
-    method = text_from_native("REQUEST_METHOD", method).upper()
+    if not method.isascii():
+        bytes_from_native("REQUEST_METHOD", method)  # raises for what is beyond U+00FF
+    method = method.upper()
     protocol = str(environ.get("SERVER_PROTOCOL"))
     scheme = _scheme(environ)
     paths = scope_paths(environ, method)

@@ -31,13 +31,28 @@ def bytes_from_text(field: str, text: str) -> bytes:
         raise RequestError(field, f"not encodable as UTF-8: {text!r:.80}") from None
 
 
-def native_from_text(field: str, text: str) -> str:
+def native_from_text(field: str, text: object) -> str:
     """Return the native string of a text: one character for each byte of its UTF-8 form.
 
     Raises:
         RequestError: As `bytes_from_text`.
+        HostError: ``text`` is not a `str`; names ``field``.
     """
-    return text if text.isascii() else bytes_from_text(field, text).decode("latin-1")
+    exact = exact_str(field, text)
+    return exact if exact.isascii() else bytes_from_text(field, exact).decode("latin-1")
+
+
+def exact_str(field: str, value: object) -> str:
+    """Return ``value`` as a `str` that is of no subclass, as PEP 3333 wants it.
+
+    Raises:
+        HostError: ``value`` is not a `str`; names ``field``.
+    """
+    if type(value) is str:
+        return value
+    if not isinstance(value, str):
+        raise HostError(field, f"missing, or not a str: {value!r:.80}")
+    return str.__str__(value)  # such as a member of http.HTTPMethod
 
 
 def text_from_bytes(raw: bytes) -> str:

@@ -1,0 +1,317 @@
+"""Who sees which error: the rows of `translation.md` section 9, and the stream for the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from gatebridge.errors import HostError, WsgiAppError
+from wsgi_to_asgi.apps import (
+    TEXT,
+    Blocks,
+    Environ,
+    Gate,
+    adapter,
+    endless,
+    result_app,
+    serve,
+    statistics_say,
+)
+from wsgi_to_asgi.host import Host
+
+pytestmark = pytest.mark.direction("w2a")
+
+
+def raising_app(where: str, error: BaseException) -> Any:
+    """Return an application that raises ``error`` at some point of its work."""
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        if where == "at once":
+            raise error
+        write = start_response("200 OK", [TEXT])
+        if where == "after start_response":
+            raise error
+        if where == "after write":
+            write(b"x")
+            raise error
+        blocks = {"first block": [error], "empty block": [b"", error], "later": [b"x", error]}
+        return Blocks(*blocks[where])
+
+    return app
+
+
+BEFORE_START = ["at once", "after start_response", "first block", "empty block"]
+AFTER_START = ["after write", "later"]
+
+
+@pytest.mark.clause("W-ERR-01", "A-CORE-10", "D-27")
+@pytest.mark.parametrize("where", BEFORE_START)
+async def test_before_the_start_the_same_exception_is_raised(where: str) -> None:
+    """Nothing was sent, so that the server can log it and answer 500."""
+    error = ZeroDivisionError("of the app")
+    host = Host()
+    with pytest.raises(ZeroDivisionError) as caught:
+        await host.serve(adapter(raising_app(where, error)))
+    assert caught.value is error
+    assert host.sent == []
+
+
+@pytest.mark.clause("W-ERR-01", "W-ERR-03", "A-CORE-10", "D-27", "A-HTTP-21")
+@pytest.mark.parametrize("where", AFTER_START)
+async def test_after_the_start_there_is_no_final_message_either(where: str) -> None:
+    """The server then aborts the connection, and the client sees that something is missing."""
+    error = ZeroDivisionError("of the app")
+    host = Host()
+    with pytest.raises(ZeroDivisionError) as caught:
+        await host.serve(adapter(raising_app(where, error)))
+    assert caught.value is error
+    assert (host.status, host.body, host.complete) == (200, b"x", False)
+
+
+@pytest.mark.clause("W-ERR-01", "D-27", "D-30")
+@pytest.mark.parametrize("where", [*BEFORE_START, *AFTER_START])
+@pytest.mark.parametrize("kind", [FileNotFoundError, ConnectionResetError, BrokenPipeError])
+async def test_an_os_error_of_its_own_is_no_departure(kind: type[OSError], where: str) -> None:
+    """For instance of its database."""
+    error = kind("of the app")
+    with pytest.raises(kind) as caught:
+        await Host().serve(adapter(raising_app(where, error)))
+    assert caught.value is error
+
+
+@pytest.mark.clause("W-ERR-01", "D-27")
+@pytest.mark.parametrize("where", ["at once", "later"])
+async def test_an_applications_error_is_not_logged_twice(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the server that logs what leaves the call."""
+    with pytest.raises(ZeroDivisionError):
+        await Host().serve(adapter(raising_app(where, ZeroDivisionError())))
+    assert caplog.records == []
+
+
+@pytest.mark.clause("D-28", "W-ERR-01")
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        (kind, where)
+        for kind in (SystemExit, KeyboardInterrupt, GeneratorExit, BaseException)
+        for where in (*BEFORE_START, *AFTER_START)
+    ]
+    # Out of `next` it is the end of the iteration.
+    + [(StopIteration, where) for where in ("at once", "after start_response", "after write")],
+)
+async def test_what_would_end_the_server_is_wrapped(kind: type[BaseException], where: str) -> None:
+    error = kind("of the app")
+    host = Host()
+    with pytest.raises(WsgiAppError) as caught:
+        await host.serve(adapter(raising_app(where, error)))
+    assert caught.value.__cause__ is error
+    assert not host.complete
+
+
+@pytest.mark.clause("D-28")
+async def test_the_worker_survives_an_exit() -> None:
+    """With one thread: the next request is served by the same one."""
+    exits = [SystemExit(3), None]
+    threads: list[int] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        threads.append(threading.get_ident())
+        if error := exits.pop(0):
+            raise error
+        start_response("200 OK", [TEXT])
+        return [b"x"]
+
+    served = adapter(app, threads=1)
+    with pytest.raises(WsgiAppError):
+        await Host().serve(served)
+    host = Host()
+    await host.serve(served)
+    assert host.body == b"x"
+    assert len(set(threads)) == 1
+
+
+@pytest.mark.clause("D-28")
+@pytest.mark.parametrize("where", ["iteration", "close"])
+async def test_a_cancellation_raised_by_an_application_cancels_nobody(where: str) -> None:
+    """For instance from an event loop that it runs by itself."""
+
+    class Body(Blocks):
+        def close(self) -> None:
+            super().close()
+            if where == "close":
+                raise asyncio.CancelledError
+
+    last = asyncio.CancelledError() if where == "iteration" else b"y"
+    with pytest.raises(WsgiAppError):
+        await Host().serve(adapter(result_app(Body(b"x", last))))
+
+
+class SendError(Exception):
+    """A server's own."""
+
+
+@pytest.mark.clause("A-HTTP-31", "D-30")
+@pytest.mark.parametrize("error", [OSError, BrokenPipeError, ConnectionResetError])
+@pytest.mark.parametrize("result", ["list", "stream"])
+async def test_an_os_error_from_send_is_a_departure(error: type[OSError], result: str) -> None:
+    body = endless()
+    host = Host()
+    host.send_error = error("gone")
+    app = result_app([b"x"] if result == "list" else body)
+    with anyio.fail_after(5):
+        await adapter(app)(host.scope, host.receive, host.send)
+    assert body.closes == (result == "stream")
+
+
+@pytest.mark.clause("A-CORE-10", "W-CLOSE-01")
+@pytest.mark.parametrize("result", ["list", "stream"])
+async def test_any_other_exception_from_send_is_raised(result: str) -> None:
+    body = endless()
+    host = Host()
+    host.send_error = SendError("of the server")
+    with pytest.raises(SendError, match="of the server"):
+        await host.serve(adapter(result_app([b"x"] if result == "list" else body)))
+    assert body.closes == (result == "stream")
+
+
+@pytest.mark.clause("A-HTTP-31", "D-30")
+async def test_an_os_error_from_the_first_receive_is_a_departure() -> None:
+    host = Host(open_end=True)
+    host.receive_error = ConnectionResetError()
+    with anyio.fail_after(5):
+        await adapter(lambda *_: pytest.fail("called"))(host.scope, host.receive, host.send)
+    assert host.sent == []
+
+
+@pytest.mark.clause("D-50", "W-ERR-01")
+async def test_an_error_after_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """There is nobody left to raise it to."""
+    gate = Gate()
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        gate()
+        raise ZeroDivisionError("of the app")
+
+    served = adapter(app)
+    host = Host(path="/cancelled")
+    async with host.background(served) as scope:
+        await gate.reached()
+        scope.cancel()
+    gate.open()
+    await statistics_say(served, running=0)
+    assert "ZeroDivisionError: of the app" in caplog.text
+    assert "/cancelled" in caplog.text
+
+
+@pytest.mark.clause("D-30")
+async def test_an_error_of_its_own_is_raised_although_the_client_left() -> None:
+    """Only what the departure caused is silent."""
+    gate = Gate()
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [TEXT])
+        yield b"x"
+        gate()
+        raise ZeroDivisionError("of the app")
+
+    host = Host()
+    async with host.background(adapter(app)):
+        await gate.reached()
+        host.disconnect()
+        gate.open()
+    assert isinstance(host.error, ZeroDivisionError)
+
+
+@pytest.mark.clause("A-CORE-08")
+async def test_an_invalid_event_during_a_response_is_the_servers_error() -> None:
+    gate = Gate()
+    body = Blocks(b"a", gate.yields(b"b"), *[b"c"] * 5)
+    host = Host()
+    async with host.background(adapter(result_app(body))):
+        await gate.reached()
+        host.feed({"type": "http.unknown"})
+        await host.until(lambda: host.receives == 2)
+        gate.open()
+    assert isinstance(host.error, HostError)
+    assert (body.closes, host.complete) == (1, False)
+
+
+# --- wsgi.errors ----------------------------------------------------------------------------------
+
+
+def write_errors(*texts: str) -> Any:
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        errors = environ["wsgi.errors"]
+        for text in texts:
+            errors.write(text)
+        errors.writelines(["and ", "lines"])
+        errors.flush()
+        errors.close()
+        errors.write(".")
+        start_response("200 OK", [TEXT])
+        return []
+
+    return app
+
+
+@pytest.mark.clause("W-IN-09", "W-ENV-18", "D-49")
+async def test_errors_go_to_stderr_as_it_is_at_that_moment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = adapter(write_errors("text "))
+    later = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", later)
+        await Host().serve(served)
+    await Host().serve(served)
+    assert later.getvalue() == "text and lines."
+    assert not later.closed
+    assert capsys.readouterr().err == "text and lines."
+
+
+@pytest.mark.clause("W-IN-09", "D-49")
+async def test_errors_go_to_a_stream_given(capsys: pytest.CaptureFixture[str]) -> None:
+    given = io.StringIO()
+    await Host().serve(adapter(write_errors("text "), errors=given))
+    assert (given.getvalue(), given.closed) == ("text and lines.", False)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.clause("W-IN-10", "D-49")
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("ascii", r"a\xe4\u4e2d\ud800 "), ("latin-1", "a\xe4\\u4e2d\\ud800 "),
+     ("utf-8", "a\xe4\u4e2d\\ud800 ")],
+)  # fmt: skip
+async def test_any_text_can_be_written(encoding: str, written: str) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding, write_through=True)
+    await Host().serve(adapter(write_errors("a\xe4\u4e2d\ud800 "), errors=stream))
+    assert raw.getvalue().decode(encoding) == f"{written}and lines."
+
+
+@pytest.mark.clause("D-49")
+async def test_errors_are_dropped_where_there_is_no_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with ``pythonw``, and for some services."""
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        host = await serve(write_errors("text"))
+    assert host.status == 200
+
+
+@pytest.mark.clause("D-30", "W-CALL-04")
+async def test_a_failing_client_does_not_hold_a_place() -> None:
+    served = adapter(raising_app("later", ZeroDivisionError()), threads=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await Host().serve(served)
+    await statistics_say(served, running=0, stalled=0, waiting=0)

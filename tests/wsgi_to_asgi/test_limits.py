@@ -1,0 +1,315 @@
+"""``max_body_size``, ``max_queue`` and windows: what a client cannot take from the server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio.lowlevel
+import pytest
+
+from gatebridge.errors import RequestBodyError
+from wsgi_to_asgi.apps import (
+    TEXT,
+    Environ,
+    Gate,
+    adapter,
+    endless,
+    happens,
+    result_app,
+    statistics_say,
+)
+from wsgi_to_asgi.host import Host, in_background, request_messages
+
+pytestmark = pytest.mark.direction("w2a")
+
+LENGTH_6 = [(b"content-length", b"6")]
+
+
+def reading_app(environ: Environ, start_response: Any) -> list[bytes]:
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [TEXT])
+    return [body]
+
+
+# --- max_body_size --------------------------------------------------------------------------------
+
+
+@pytest.mark.clause("H-MSG-10", "D-15", "D-52")
+async def test_a_declared_body_over_the_limit_is_413_and_nothing_is_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gatebridge")
+    host = Host(b"123456", method="POST", headers=LENGTH_6)
+    await host.serve(adapter(lambda *_: pytest.fail("called"), max_body_size=5))
+    assert host.status == 413
+    assert dict(host.headers)[b"content-type"] == b"text/plain; charset=utf-8"
+    assert host.body.count(b"\n") <= 1
+    assert [(record.levelname, "413" in record.getMessage()) for record in caplog.records] == [
+        ("INFO", True)
+    ]
+
+
+@pytest.mark.clause("D-52", "H-STAT-07")
+async def test_the_answer_to_head_has_no_body() -> None:
+    host = Host(b"123456", method="HEAD", headers=LENGTH_6)
+    await host.serve(adapter(lambda *_: pytest.fail("called"), max_body_size=5))
+    assert (host.status, host.body, host.complete) == (413, b"", True)
+
+
+@pytest.mark.clause("H-MSG-10", "D-15")
+@pytest.mark.parametrize("body", [[b"123456"], [b"123", b"456"], [b"1"] * 6])
+async def test_an_undeclared_body_over_the_limit_raises_and_is_413(body: list[bytes]) -> None:
+    errors: list[Exception] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        try:
+            return reading_app(environ, start_response)
+        except OSError as exc:
+            errors.append(exc)
+            raise
+
+    host = Host(*body, method="POST")
+    await host.serve(adapter(app, max_body_size=5))
+    assert (host.status, [type(error) for error in errors]) == (413, [RequestBodyError])
+
+
+@pytest.mark.clause("H-MSG-10", "D-15")
+async def test_it_is_413_also_if_the_application_catches_the_error() -> None:
+    """Nothing was sent, so that the answer is the adapter's."""
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        with pytest.raises(RequestBodyError):
+            environ["wsgi.input"].read()
+        start_response("200 OK", [TEXT])
+        return [b"fine"]
+
+    host = Host(b"123", b"456", method="POST")
+    await host.serve(adapter(app, max_body_size=5))
+    assert host.status == 413
+
+
+@pytest.mark.clause("D-15")
+async def test_after_the_start_the_error_of_the_application_goes_to_the_server() -> None:
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        yield b"started"
+        yield environ["wsgi.input"].read()
+
+    host = Host(b"123", b"456", method="POST")
+    with pytest.raises(RequestBodyError):
+        await host.serve(adapter(app, max_body_size=5))
+    assert (host.status, host.body, host.complete) == (200, b"started", False)
+
+
+@pytest.mark.clause("H-MSG-10")
+@pytest.mark.parametrize("body", [[b"12345"], [b"123", b"45"], [b""]])
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_within_the_limit_passes(body: list[bytes], declared: bool) -> None:
+    length = str(len(b"".join(body))).encode()
+    headers = [(b"content-length", length)] if declared else []
+    host = Host(*body, method="POST", headers=headers)
+    await host.serve(adapter(reading_app, max_body_size=5))
+    assert host.body == b"".join(body)
+
+
+@pytest.mark.clause("H-MSG-10")
+async def test_an_unread_body_over_the_limit_does_not_matter() -> None:
+    host = Host(b"123", b"456", method="POST")
+    await host.serve(adapter(result_app([b"x"]), max_body_size=5))
+    assert host.status == 200
+
+
+# --- max_queue ------------------------------------------------------------------------------------
+
+
+@pytest.mark.clause("H-STAT-09", "D-52")
+async def test_past_the_queue_the_answer_is_503_with_retry_after(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gatebridge")
+    gate = Gate()
+    calls: list[str] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        calls.append(environ["PATH_INFO"])
+        gate()
+        return reading_app(environ, start_response)
+
+    served = adapter(app, threads=1, max_queue=1)
+    running, queued, refused = Host(path="/running"), Host(path="/queued"), Host(path="/refused")
+    async with running.background(served):
+        await gate.reached()
+        async with queued.background(served):
+            await statistics_say(served, waiting=1)
+            await refused.serve(served)
+            assert refused.status == 503
+            assert dict(refused.headers)[b"retry-after"].isdigit()
+            assert dict(refused.headers)[b"content-type"] == b"text/plain; charset=utf-8"
+            gate.open()
+    assert (running.status, queued.status) == (200, 200)
+    assert calls == ["/running", "/queued"]
+    assert any("503" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.clause("D-30", "W-CALL-04")
+@pytest.mark.parametrize("cancels", [True, False], ids=["cancelled", "left during upload"])
+async def test_a_queued_request_is_withdrawn_when_its_client_leaves(cancels: bool) -> None:
+    gate = Gate()
+    calls: list[str] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        calls.append(environ["PATH_INFO"])
+        return reading_app(environ, start_response) if gate() == b"" else []
+
+    served = adapter(app, threads=1)
+    running, queued = Host(path="/running"), Host(b"part", open_end=True, path="/queued")
+    async with running.background(served):
+        await gate.reached()
+        async with queued.background(served) as scope:
+            await statistics_say(served, waiting=1)
+            scope.cancel() if cancels else queued.disconnect()
+        assert served.statistics().waiting == 0
+        gate.open()
+    assert (queued.error, queued.sent) == (None, [])
+    assert calls == ["/running"]
+
+
+@pytest.mark.clause("D-30", "W-CALL-04")
+async def test_a_queued_request_is_withdrawn_also_if_its_body_was_complete() -> None:
+    gate = Gate()
+    calls: list[str] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        calls.append(environ["PATH_INFO"])
+        gate()
+        return reading_app(environ, start_response)
+
+    served = adapter(app, threads=1)
+    running, queued = Host(path="/running"), Host(path="/queued")
+    async with running.background(served):
+        await gate.reached()
+        async with queued.background(served):
+            await statistics_say(served, waiting=1)
+            queued.disconnect()
+        gate.open()
+    assert (queued.error, queued.sent, calls) == (None, [], ["/running"])
+
+
+# --- windows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.clause("W-BODY-01", "W-BODY-04")
+@pytest.mark.parametrize("writes", [True, False])
+async def test_an_endless_application_stops_within_the_window_of_a_client_that_does_not_read(
+    writes: bool,
+) -> None:
+    """One window may wait to be sent, and one be on its way in ``send``."""
+    block, window = b"x" * 1000, 10_000
+    blocks = endless(block)
+    made: list[int] = []
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        write = start_response("200 OK", [TEXT])
+        if not writes:
+            return blocks
+        for each in blocks:
+            write(each)
+            made.append(1)
+        return []
+
+    served = adapter(app, window_bytes=window)
+    host = Host()
+    host.stop_reading()
+    async with host.background(served):
+        await host.until(lambda: host.sent)
+        await statistics_say(served, stalled=1, running=0)
+        assert blocks.taken * len(block) <= 2 * (window + len(block))
+        host.disconnect()
+    assert host.error is None
+
+
+@pytest.mark.clause("W-IN-01", "D-31")
+async def test_an_upload_waits_for_an_application_that_does_not_read() -> None:
+    """At most one window is received ahead of it, and one message that crosses its end."""
+    gate = Gate()
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        gate()
+        return reading_app(environ, start_response)
+
+    host = Host(*[b"x" * 1000] * 100, method="POST")
+    async with host.background(adapter(app, window_bytes=10_000)):
+        await gate.reached()
+        await host.until(lambda: host.receives >= 10)
+        for _ in range(20):  # nothing more comes, however often the loop turns
+            await anyio.lowlevel.checkpoint()
+        assert host.receives <= 11
+        gate.open()
+    assert (host.error, len(host.body)) == (None, 100_000)
+
+
+@pytest.mark.clause("W-HTTP-02")
+async def test_stalled_downloads_do_not_stop_small_requests() -> None:
+    """Two places and twenty clients that do not read; the next request is served at once."""
+    bodies = {f"/{number}": endless() for number in range(20)}
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        return bodies.get(environ["PATH_INFO"], [b"small"])
+
+    served = adapter(app, threads=2, window_bytes=4096)
+    async with _all_stalled(served, [Host(path=path) for path in bodies]) as hosts:
+        for _ in range(5):
+            small = Host(path="/small")
+            await small.serve(served)
+            assert small.body == b"small"
+        for host in hosts:
+            host.disconnect()
+    for body in bodies.values():
+        await happens(body.closed)
+
+
+@pytest.mark.clause("W-HTTP-02")
+async def test_stalled_uploads_do_not_stop_small_requests() -> None:
+    served = adapter(reading_app, threads=2)
+    uploads = [Host(b"part", open_end=True, method="POST") for _ in range(20)]
+    async with _all_stalled(served, uploads) as hosts:
+        small = Host(b"small", method="POST")
+        await small.serve(served)
+        assert small.body == b"small"
+        for host in hosts:
+            host.feed(*request_messages(b" and rest"))
+    assert {host.body for host in uploads} == {b"part and rest"}
+
+
+@asynccontextmanager
+async def _all_stalled(served: Any, hosts: list[Host]) -> AsyncIterator[list[Host]]:
+    """Serve requests in the background, until each waits for its client."""
+    for host in hosts:
+        if host.scope["method"] == "GET":
+            host.stop_reading()
+    async with in_background(served, hosts):
+        await statistics_say(served, stalled=len(hosts), running=0)
+        yield hosts
+
+
+@pytest.mark.clause("W-HTTP-06")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("threads", 0), ("threads", -1), ("window_bytes", 0), ("max_threads", 1), ("max_queue", -1),
+     ("max_body_size", -1), ("idle_timeout", -1), ("shutdown_timeout", -1)],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused(option: str, value: int) -> None:
+    with pytest.raises(ValueError, match=option):
+        adapter(lambda *_: [], **{"threads": 2, option: value})
+
+
+@pytest.mark.clause("H-MSG-10")
+async def test_a_limit_of_zero_allows_no_body() -> None:
+    empty, full = Host(method="POST"), Host(b"x", method="POST")
+    served = adapter(reading_app, max_body_size=0)
+    await empty.serve(served)
+    await full.serve(served)
+    assert (empty.status, full.status) == (200, 413)
