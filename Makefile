@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
+# Two pips at once would write to the same .venv.
+.NOTPARALLEL:
 .PHONY: help demo serve test lint format typecheck tests bench-translation clean
 
 help: ## list the targets

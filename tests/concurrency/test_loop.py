@@ -158,3 +158,16 @@ async def test_a_cancelled_wait_leaves_the_signal_usable() -> None:
     signal.set()
     with anyio.fail_after(HANG):
         await signal.wait()
+
+
+def test_a_loop_that_was_closed_with_callbacks_left_says_so() -> None:
+    """It accepted one between its last turn and its end; the next caller still has to know."""
+
+    async def get() -> LoopHandle:
+        return current_loop()
+
+    loop = asyncio.new_event_loop()
+    handle = loop.run_until_complete(get())
+    handle.call_soon(lambda: None)
+    loop.close()
+    assert handle.call_soon(lambda: None) is False

@@ -1,25 +1,98 @@
-"""The demo does what it shows, and ends."""
+"""The demo shows what came back, ends, and its status says whether all of it was right."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+for name in ("flask", "httpx", "rich", "uvicorn"):
+    pytest.importorskip(name)
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+NOT_STARTING = """
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "not today"})
+"""
 
-def test_the_demo_shows_every_answer_and_ends_with_status_0() -> None:
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / "demo.py"],
+
+def run_demo(examples: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, examples / "demo.py"],
         capture_output=True,
         text=True,
         timeout=90,
         check=False,
         env={"COLUMNS": "120", "PATH": ""},
     )
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    """The examples in a folder of their own, to be broken."""
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "examples"))
+
+
+def break_flask_app(examples: Path, old: str, new: str) -> None:
+    path = examples / "flask_app.py"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+def test_the_demo_shows_every_answer_and_ends_with_status_0() -> None:
+    done = run_demo(EXAMPLES)
+
     assert done.returncode == 0, done.stdout + done.stderr
-    for row in ("GET /", "POST /upload", "GET /download", "404"):
+    for row in ("GET / ", "POST /upload", "GET /download", "GET /no-such-page"):
         assert row in done.stdout
-    assert done.stdout.count("right") == 4
+    assert done.stdout.count("right │") == 4
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("Good morning", "Good night", "GET / "),
+        ("size += len(block)", "size += 1", "POST /upload"),
+        ("range(count)", "range(count - 1)", "GET /download"),
+        ("in range(count)", "in iter(int, 1)", "GET /download"),  # endless
+    ],
+)
+def test_a_wrong_answer_is_named_and_ends_with_status_1(
+    examples: Path, old: str, new: str, wrong: str
+) -> None:
+    break_flask_app(examples, old, new)
+
+    done = run_demo(examples)
+
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if "WRONG" in line and wrong in line]
+    assert done.stdout.count("WRONG") == 1
+
+
+def test_a_broken_connection_is_named_beside_the_answers_before_it(examples: Path) -> None:
+    break_flask_app(examples, "yield BLOCK", "yield BLOCK; raise EOFError")
+
+    done = run_demo(examples)
+
+    assert done.returncode == 1
+    assert "GET /download: RemoteProtocolError" in done.stderr
+    assert done.stdout.count("right │") == 2
+
+
+def test_a_server_that_does_not_start_keeps_nobody_waiting(examples: Path) -> None:
+    (examples / "flask_on_uvicorn.py").write_text(NOT_STARTING, "utf-8")
+
+    done = run_demo(examples)
+
+    assert done.returncode == 1
+    assert "not today" in done.stderr
+    assert "GET /: " in done.stderr
+    assert "timed out" not in done.stderr.lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -59,6 +60,33 @@ def body_app(make_body: Callable[[Environ], Iterable[bytes]]) -> Any:
         return body
 
     return app
+
+
+def file_app(make_file: Callable[[], Any], *headers: tuple[str, str], seek: int = 0) -> Any:
+    """Return an application that sends a file from a position; the file is in `opened`."""
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT, *headers])
+        file = make_file()
+        app.opened.append(file)  # type: ignore[attr-defined]
+        if seek:
+            file.seek(seek)
+        return environ["wsgi.file_wrapper"](file)
+
+    app.opened = []  # type: ignore[attr-defined]
+    return app
+
+
+class Minimal:
+    """Only ``read`` is required."""
+
+    def __init__(self, content: bytes = b"") -> None:
+        self._file = io.BytesIO(content)
+        self.sizes: list[int] = []
+
+    def read(self, size: int) -> bytes:
+        self.sizes.append(size)
+        return self._file.read(size)
 
 
 class Blocks:

@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 from gatebridge.errors import WsgiAppError
-from wsgi_to_asgi.apps import TEXT, Environ, adapter, serve
+from wsgi_to_asgi.apps import TEXT, Environ, Minimal, adapter, file_app, serve
 from wsgi_to_asgi.host import Host, extensions
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-FILE-01")]
@@ -30,21 +29,6 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "file.bin"
     path.write_bytes(CONTENT)
     return path
-
-
-def file_app(make_file: Callable[[], Any], *headers: tuple[str, str], seek: int = 0) -> Any:
-    """Return an application that sends a file from a position; the file is in `opened`."""
-
-    def app(environ: Environ, start_response: Any) -> Any:
-        start_response("200 OK", [TEXT, *headers])
-        file = make_file()
-        app.opened.append(file)  # type: ignore[attr-defined]
-        if seek:
-            file.seek(seek)
-        return environ["wsgi.file_wrapper"](file)
-
-    app.opened = []  # type: ignore[attr-defined]
-    return app
 
 
 def sent_by(host: Host) -> str:
@@ -197,18 +181,6 @@ async def test_a_file_that_is_too_short_is_never_a_complete_response(
     assert app.opened[0].closed
 
 
-class Minimal:
-    """Only ``read`` is required."""
-
-    def __init__(self, content: bytes = CONTENT) -> None:
-        self._file = io.BytesIO(content)
-        self.sizes: list[int] = []
-
-    def read(self, size: int) -> bytes:
-        self.sizes.append(size)
-        return self._file.read(size)
-
-
 class FalseFileno(io.BytesIO):
     def fileno(self) -> int:
         raise OSError("none")
@@ -238,7 +210,7 @@ def gzipped(path: Path) -> Any:
     ("make_file", "content"),
     [
         (lambda path: io.BytesIO(CONTENT), CONTENT),
-        (lambda path: Minimal(), CONTENT),
+        (lambda path: Minimal(CONTENT), CONTENT),
         (lambda path: FalseFileno(CONTENT), CONTENT),
         (lambda path: LyingFileno(CONTENT), CONTENT),
         (lambda path: Kept(path), CONTENT),
@@ -287,60 +259,6 @@ async def test_an_empty_file_is_an_empty_body(tmp_path: Path, offered: Any) -> N
     host = await serve(file_app(lambda: (tmp_path / "empty").open("rb")), extensions=offered)
     assert (host.body, host.complete) == (b"", True)
     assert dict(host.headers).get(b"content-length") == b"0"
-
-
-@pytest.mark.clause("W-FILE-02")
-@pytest.mark.parametrize("args", [(), (8192,), (3,)])
-async def test_the_block_size_is_optional_and_positional(args: Any) -> None:
-    def app(environ: Environ, start_response: Any) -> Any:
-        start_response("200 OK", [TEXT])
-        wrapper = environ["wsgi.file_wrapper"](io.BytesIO(b"1234567"), *args)
-        return (block for block in wrapper)  # as a middleware does
-
-    assert (await serve(app)).body == b"1234567"
-
-
-@pytest.mark.clause("W-FILE-03")
-async def test_a_wrapper_that_is_dropped_or_wrapped_sends_nothing_by_itself(path: Path) -> None:
-    def app(environ: Environ, start_response: Any) -> Any:
-        start_response("200 OK", [TEXT])
-        with path.open("rb") as file:
-            environ["wsgi.file_wrapper"](file)
-        inner = environ["wsgi.file_wrapper"](io.BytesIO(b"text"))
-        return (block.upper() for block in inner)
-
-    host = await serve(app, extensions=BOTH)
-    assert (sent_by(host), host.body) == ("body", b"TEXT")
-
-
-@pytest.mark.clause("W-FILE-04")
-async def test_it_has_close_only_if_the_file_has() -> None:
-    found: list[bool] = []
-
-    def app(environ: Environ, start_response: Any) -> Any:
-        wrapper = environ["wsgi.file_wrapper"]
-        found.extend(hasattr(wrapper(file), "close") for file in (Minimal(), io.BytesIO()))
-        start_response("200 OK", [TEXT])
-        return []
-
-    await serve(app)
-    assert found == [False, True]
-
-
-class CountingFile(io.BytesIO):
-    closes = 0
-
-    def close(self) -> None:
-        self.closes += 1
-        super().close()
-
-
-@pytest.mark.clause("W-FILE-04", "W-CLOSE-01")
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_the_file_is_closed_once(method: str) -> None:
-    app = file_app(lambda: CountingFile(CONTENT))
-    await serve(app, method=method)
-    assert app.opened[0].closes == 1
 
 
 @pytest.mark.clause("W-FILE-04", "W-CLOSE-01", "A-EXT-05", "D-30")

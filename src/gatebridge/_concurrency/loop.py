@@ -52,10 +52,12 @@ class LoopHandle:
         loop: object,
         schedule: Callable[[Callable[[], None]], object],
         new_event: Callable[[], _Event],
+        is_closed: Callable[[], bool],
     ) -> None:
         self.loop = loop
         self.new_event = new_event
         self._schedule = schedule
+        self._is_closed = is_closed
         self._callbacks: deque[Callable[[], None]] = deque()
         self._scheduled = False
 
@@ -66,7 +68,7 @@ class LoopHandle:
             False if the loop has ended, so that the callback never runs.
         """
         self._callbacks.append(callback)  # before the check: the loop clears the flag, then looks
-        if self._scheduled:
+        if self._scheduled and not self._is_closed():  # closed with callbacks left
             return True
         self._scheduled = True
         try:
@@ -128,8 +130,10 @@ def current_loop() -> LoopHandle:
     handle: LoopHandle | None = getattr(_current, "handle", None)
     if handle is None or handle.loop is not loop:
         if trio is not None:
-            handle = LoopHandle(loop, loop.run_sync_soon, trio.Event)
+            # trio runs what was scheduled before it ends, and raises for what comes later.
+            handle = LoopHandle(loop, loop.run_sync_soon, trio.Event, lambda: False)
         else:
-            handle = LoopHandle(loop, loop.call_soon_threadsafe, partial(_FutureEvent, loop))
+            new_event = partial(_FutureEvent, loop)
+            handle = LoopHandle(loop, loop.call_soon_threadsafe, new_event, loop.is_closed)
         _current.handle = handle
     return handle
