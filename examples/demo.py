@@ -21,6 +21,7 @@ import uvicorn
 from flask_app import BLOCK
 from flask_on_uvicorn import app
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 TIMEOUT = 30.0  # seconds, for each thing that may take time
@@ -113,7 +114,7 @@ def served() -> Iterator[str]:
         server = new_server("warning")
 
         def run() -> None:
-            with listener:  # a server that fails to start refuses its clients, instead of keeping them
+            with listener:  # a server that failed to start must not keep its clients waiting
                 server.run([listener])
 
         thread = threading.Thread(target=run, daemon=True)
@@ -139,20 +140,19 @@ def demo() -> bool:
     table = Table(title="Flask on Uvicorn, through WsgiToAsgi")
     for column in ("asked", "status", "bytes", "checked", ""):
         table.add_column(column, justify="right" if column in ("status", "bytes") else "left")
-    answers, failure = [], None
+    all_right = True
     try:
         with served() as base_url, httpx.Client(base_url=base_url, timeout=TIMEOUT) as client:
-            for answer in ask(client):
-                answers.append(answer)
+            for asked, status, size, checked, right in ask(client):
+                verdict = "[green]right[/]" if right else "[red]WRONG[/]"
+                table.add_row(asked, str(status), f"{size:,}", checked, verdict)
+                all_right &= right
     except httpx.RequestError as error:
-        failure = f"{error.request.method} {error.request.url.path}: {error!r}"
-    for answer in answers:
-        verdict = "[green]right[/]" if answer.right else "[red]WRONG[/]"
-        table.add_row(answer.asked, str(answer.status), f"{answer.size:,}", answer.checked, verdict)
+        asked = f"{error.request.method} {error.request.url.path}"
+        table.add_row(asked, "", "", escape(repr(error)), "[red]WRONG[/]")
+        all_right = False
     Console().print(table)
-    if failure:
-        Console(stderr=True).print(failure, style="red", markup=False)
-    return not failure and all(answer.right for answer in answers)
+    return all_right
 
 
 def main() -> None:
