@@ -32,7 +32,8 @@ class WsgiToAsgi:
 
     Args:
         app: The WSGI application. It is only called, never inspected.
-        threads: How many calls may run at a time. With 1, calls never overlap.
+        threads: How many calls may run at a time. With 1, and ``max_threads`` left alone, calls
+            never overlap.
         max_threads: How many threads there may be, with those whose clients stall. By default 1
             for ``threads=1``, otherwise ``threads`` and 2000 more.
         max_queue: How many requests may wait for a thread; further ones are answered 503. None for
@@ -147,7 +148,10 @@ class WsgiToAsgi:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _drain(self) -> None:
-        """End the pool's threads; those that do not end in time are abandoned, by name."""
+        """End the pool's threads; those that do not end in time are abandoned, by name.
+
+        Whoever calls the application afterwards, without a lifespan, is served all the same.
+        """
         abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)
         for request in abandoned:
             _logger.warning(
@@ -155,6 +159,7 @@ class WsgiToAsgi:
                 self._shutdown_timeout,
                 request,
             )
+        self._pool.open()
 
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +181,7 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _require_at_least(least: float, **values: float) -> None:
     for name, value in values.items():
-        if value < least:
+        if not value >= least:  # nan is not
             raise ValueError(f"{name}: {value} is less than {least}")
 
 

@@ -161,3 +161,10 @@ async def statistics_say(app: WsgiToAsgi, **numbers: int) -> None:
             getattr(app.statistics(), name) != each for name, each in numbers.items()
         ):
             await anyio.sleep(0.001)
+
+
+async def shutdown_begins(served: WsgiToAsgi) -> None:
+    """Wait until the pool takes no more requests, which nothing announces."""
+    with anyio.fail_after(HANG):
+        while not served._pool._closed:  # noqa: ASYNC110
+            await anyio.sleep(0.001)

@@ -20,6 +20,7 @@ from wsgi_to_asgi.apps import (
     endless,
     happens,
     result_app,
+    shutdown_begins,
     statistics_say,
 )
 from wsgi_to_asgi.host import HANG, Host
@@ -146,14 +147,30 @@ async def test_work_that_does_not_end_in_time_is_abandoned_and_named(
 
 
 @pytest.mark.clause("A-LIFE-12", "D-52", "H-STAT-09")
-async def test_a_request_after_shutdown_is_refused() -> None:
+async def test_a_request_that_comes_during_shutdown_is_refused() -> None:
+    gate = Gate()
+    served = adapter(result_app(Blocks(gate.yields(b"a"))))
+    running, late = Host(), Host()
+    lifespan = Lifespan(STARTUP)
+    async with lifespan.running(served), running.background(served):
+        await gate.reached()
+        lifespan.shut_down()
+        await shutdown_begins(served)
+        await late.serve(served)
+        gate.open()
+    assert late.status == 503
+    assert b"retry-after" in dict(late.headers)
+    assert running.body == b"a"
+
+
+@pytest.mark.clause("A-LIFE-12", "W-CALL-03")
+async def test_after_shutdown_requests_are_served_as_without_a_lifespan() -> None:
     served = adapter(result_app([b"x"]))
     async with Lifespan(STARTUP).running(served):
         pass
     host = Host()
     await host.serve(served)
-    assert host.status == 503
-    assert b"retry-after" in dict(host.headers)
+    assert (host.status, host.body) == (200, b"x")
 
 
 @pytest.mark.clause("A-LIFE-12", "W-CALL-03")

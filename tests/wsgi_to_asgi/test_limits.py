@@ -9,6 +9,7 @@ from typing import Any
 import anyio.lowlevel
 import pytest
 
+from gatebridge import WsgiToAsgi
 from gatebridge.errors import RequestBodyError
 from wsgi_to_asgi.apps import (
     TEXT,
@@ -313,3 +314,18 @@ async def test_a_limit_of_zero_allows_no_body() -> None:
     await empty.serve(served)
     await full.serve(served)
     assert (empty.status, full.status) == (200, 413)
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e12])
+async def test_timeouts_may_be_longer_than_any_clock(seconds: float) -> None:
+    served = WsgiToAsgi(result_app([b"x"]), idle_timeout=seconds, shutdown_timeout=seconds)
+    host = Host()
+    await host.serve(served)
+    assert host.body == b"x"
+    assert served._pool.close(seconds) == []
+
+
+@pytest.mark.parametrize("name", ["idle_timeout", "shutdown_timeout", "threads"])
+def test_not_a_number_is_no_limit(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        WsgiToAsgi(result_app([b"x"]), **{name: float("nan")})

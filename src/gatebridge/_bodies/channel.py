@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+from gatebridge._bodies.gate import wait_at
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPResponseStartMessage, HTTPSendMessage
 
@@ -85,8 +86,8 @@ class ResponseChannel:
                         break
                     return
                 gate = self._shut_gate()
-            with self._waiting(), gate:  # opened by take or close
-                pass
+            if not wait_at(gate, self._waiting, self._wake):  # opened by take or close
+                self.close()
         if not self._wake():
             self.close()
 
@@ -105,8 +106,8 @@ class ResponseChannel:
                 if self._loop_waits:  # it comes back for more only after it has sent
                     return
                 gate = self._shut_gate()
-            with self._waiting(), gate:
-                pass
+            if not wait_at(gate, self._waiting, self._wake):
+                self.close()
 
     def finish(self, response: WholeResponse | None = None) -> None:
         """Say that the worker is done with the request; always its last call.

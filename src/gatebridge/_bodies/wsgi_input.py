@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from gatebridge._bodies.gate import wait_at
 from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
 
 _logger = logging.getLogger("gatebridge")
@@ -220,17 +221,16 @@ class WsgiInput(io.BufferedIOBase):
                 wake, self._idle = self._idle, False
             if wake and not self._wake():
                 self.abort(ClientDisconnected("wsgi.input"))
-            with self._waiting(), gate:  # released by feed or abort
-                pass
+            if not wait_at(gate, self._waiting, self._wake):  # released by feed or abort
+                self.abort(ClientDisconnected("wsgi.input"))
 
     def _take(self, size: int, *, until_newline: bool = False) -> bytes:
         """Take at most ``size`` bytes from the first block; there must be one."""
         with self._lock:
             block, start = self._blocks[0], self._offset
-            end = len(block)
+            end = min(len(block), start + size)
             if until_newline:
-                end = block.find(b"\n", start) + 1 or end
-            end = min(end, start + size)
+                end = block.find(b"\n", start, end) + 1 or end
             if end == len(block):
                 self._blocks.popleft()
                 self._offset = 0

@@ -74,7 +74,7 @@ class WorkerPool:
         self._limit = threads
         self._max_threads = max_threads
         self._max_queue = max_queue
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = min(idle_timeout, threading.TIMEOUT_MAX)
         self._name = name
         self.forget_threads()
         _pools.add(self)
@@ -148,7 +148,7 @@ class WorkerPool:
         Returns:
             For each job that is not done ``str(job)``; its thread is abandoned.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
             self._closed = True
             for _ in range(self._free):  # those at work see the flag when they are done
