@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from gatebridge._bodies.gate import wait_at
+from gatebridge._bodies.gate import Gate
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPResponseStartMessage, HTTPSendMessage
 
@@ -49,7 +49,7 @@ class ResponseChannel:
     ) -> None:
         self._window = window_bytes
         self._wake = wake
-        self._waiting = waiting
+        self._gate = Gate(waiting, wake)
         self._lock = threading.Lock()  # guards all below
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []
@@ -59,7 +59,6 @@ class ResponseChannel:
         self._closed = False  # the client is gone; nobody takes any more
         self._finished = False  # the worker is done
         self._loop_waits = False
-        self._gate: threading.Lock | None = None  # held by a worker that waits
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -85,8 +84,8 @@ class ResponseChannel:
                     if wake:
                         break
                     return
-                gate = self._shut_gate()
-            if not wait_at(gate, self._waiting, self._wake):  # opened by take or close
+                barrier = self._gate.shut()
+            if not self._gate.wait(barrier):  # opened by take or close
                 self.close()
         if not self._wake():
             self.close()
@@ -105,8 +104,8 @@ class ResponseChannel:
                 self._require_open()
                 if self._loop_waits:  # it comes back for more only after it has sent
                     return
-                gate = self._shut_gate()
-            if not wait_at(gate, self._waiting, self._wake):
+                barrier = self._gate.shut()
+            if not self._gate.wait(barrier):
                 self.close()
 
     def finish(self, response: WholeResponse | None = None) -> None:
@@ -139,12 +138,6 @@ class ResponseChannel:
         if self._finished:
             raise ClientDisconnected("write", "the request is over")
 
-    def _shut_gate(self) -> threading.Lock:
-        if self._gate is None:
-            self._gate = threading.Lock()
-            self._gate.acquire()
-        return self._gate
-
     # --- the loop's side --------------------------------------------------------------------------
 
     @property
@@ -174,9 +167,7 @@ class ResponseChannel:
                 messages.append(self._body_message(more_body=not self._last))
                 self._last = False
             self._loop_waits = not (messages or self._finished)
-            if self._gate is not None:
-                self._gate.release()
-                self._gate = None
+            self._gate.open()
         return messages
 
     def close(self) -> None:
@@ -184,9 +175,7 @@ class ResponseChannel:
         with self._lock:
             self._closed = True
             self._messages, self._blocks, self._buffered, self._last = [], [], 0, False
-            if self._gate is not None:
-                self._gate.release()
-                self._gate = None
+            self._gate.open()
 
     def _body_message(self, *, more_body: bool) -> Any:  # noqa: ANN401
         blocks, self._blocks, self._buffered = self._blocks, [], 0

@@ -9,24 +9,46 @@ from contextlib import AbstractContextManager
 _CHECK_SECONDS = 5.0  # how often a waiting worker asks whether the loop is still there
 
 
-def wait_at(
-    gate: threading.Lock,
-    waiting: Callable[[], AbstractContextManager[object]],
-    wake: Callable[[], bool],
-) -> bool:
-    """Wait until the loop releases ``gate``.
+class Gate:
+    """Where threads wait until the loop lets all of them go on.
+
+    `shut` and `open` are called with the owner's lock held, `wait` without it. An application may
+    read or write in several threads at once, so there may be more than one at the gate.
 
     Args:
-        gate: Held on behalf of the loop.
         waiting: Makes a context manager to wait in.
         wake: Wakes the loop, which does no harm; False if it has ended.
-
-    Returns:
-        False if the loop has ended, so that nobody would ever release the gate.
     """
-    with waiting():
-        while not gate.acquire(timeout=_CHECK_SECONDS):
-            if not wake():
-                return False
-    gate.release()
-    return True
+
+    def __init__(
+        self, waiting: Callable[[], AbstractContextManager[object]], wake: Callable[[], bool]
+    ) -> None:
+        self._waiting = waiting
+        self._wake = wake
+        self._barrier: threading.Lock | None = None  # held as long as the gate is shut
+
+    def shut(self) -> threading.Lock:
+        """Shut the gate, and return what to `wait` for."""
+        if self._barrier is None:
+            self._barrier = threading.Lock()
+            self._barrier.acquire()
+        return self._barrier
+
+    def open(self) -> None:
+        """Let everybody go on who waits."""
+        if self._barrier is not None:
+            self._barrier.release()
+            self._barrier = None
+
+    def wait(self, barrier: threading.Lock) -> bool:
+        """Wait until the gate is opened.
+
+        Returns:
+            False if the loop has ended, so that nobody would ever open it.
+        """
+        with self._waiting():
+            while not barrier.acquire(timeout=_CHECK_SECONDS):
+                if not self._wake():
+                    return False
+        barrier.release()  # for the next one who waits
+        return True

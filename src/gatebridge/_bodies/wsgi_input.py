@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from gatebridge._bodies.gate import wait_at
+from gatebridge._bodies.gate import Gate
 from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
 
 _logger = logging.getLogger("gatebridge")
@@ -57,7 +57,7 @@ class WsgiInput(io.BufferedIOBase):
         self._window = window_bytes
         self._on_demand = on_demand
         self._wake = wake
-        self._waiting = waiting
+        self._gate = Gate(waiting, wake)
         self._lock = threading.Lock()  # guards all below
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
@@ -67,7 +67,6 @@ class WsgiInput(io.BufferedIOBase):
         self._error: GatebridgeError | None = None
         self._raised = False  # a read has raised it
         self._idle = False  # the loop's side waits to be woken
-        self._gate: threading.Lock | None = None  # held by a worker that waits for the next message
 
     # --- the loop's side --------------------------------------------------------------------------
 
@@ -110,7 +109,7 @@ class WsgiInput(io.BufferedIOBase):
                 self._buffered += len(body)
             self._complete = not more_body
             self._error = self._error or error
-            self._open_gate()
+            self._gate.open()
 
     def abort(self, error: GatebridgeError) -> None:
         """Let each read raise ``error`` that needs more than was fed. The first error stays."""
@@ -118,7 +117,7 @@ class WsgiInput(io.BufferedIOBase):
             if not self._complete:
                 self._error = self._error or error
             self._on_demand = False
-            self._open_gate()
+            self._gate.open()
 
     @property
     def refused(self) -> RequestBodyError | None:
@@ -134,11 +133,6 @@ class WsgiInput(io.BufferedIOBase):
             wake, self._idle = self._idle, False
         if wake:
             self._wake()
-
-    def _open_gate(self) -> None:
-        if self._gate is not None:
-            self._gate.release()
-            self._gate = None
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -170,7 +164,10 @@ class WsgiInput(io.BufferedIOBase):
         Raises:
             ClientDisconnected, RequestBodyError: As `read`.
         """
-        return self._take(sys.maxsize if size < 0 else size) if size and self._fill() else b""
+        block = b""
+        while size and not block and self._fill():
+            block = self._take(sys.maxsize if size < 0 else size)
+        return block
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return bytes up to and with the next newline, at most ``size`` unless it is negative.
@@ -215,18 +212,19 @@ class WsgiInput(io.BufferedIOBase):
                     raise type(self._error)(*self._error.args)
                 if self._complete:
                     return False
-                gate = self._gate = threading.Lock()
-                gate.acquire()
+                barrier = self._gate.shut()
                 self._on_demand = False
                 wake, self._idle = self._idle, False
             if wake and not self._wake():
                 self.abort(ClientDisconnected("wsgi.input"))
-            if not wait_at(gate, self._waiting, self._wake):  # released by feed or abort
+            if not self._gate.wait(barrier):  # opened by feed or abort
                 self.abort(ClientDisconnected("wsgi.input"))
 
     def _take(self, size: int, *, until_newline: bool = False) -> bytes:
-        """Take at most ``size`` bytes from the first block; there must be one."""
+        """Take at most ``size`` bytes from the first block, if no other thread was faster."""
         with self._lock:
+            if not self._blocks:
+                return b""
             block, start = self._blocks[0], self._offset
             end = min(len(block), start + size)
             if until_newline:
