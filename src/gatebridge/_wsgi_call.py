@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
-from gatebridge._bodies.channel import ResponseChannel, WholeResponse
+from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
 from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._translate.response import (
@@ -22,6 +22,7 @@ from gatebridge._translate.response import (
 from gatebridge.errors import WsgiAppError
 from gatebridge.types import (
     HTTPResponseStartMessage,
+    HTTPSendMessage,
     OptExcInfo,
     Write,
     WSGIApplication,
@@ -69,7 +70,7 @@ class WsgiCall:
         self._wrote = False
         self._over = False  # the body is complete; more would be surplus
         self.started = False  # the head was handed over and cannot be replaced
-        self.whole: WholeResponse | None = None  # left to be sent with the end of the call
+        self.whole: tuple[HTTPSendMessage, ...] = ()  # left to be sent with the end of the call
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
         """Call the application, send what it returns, and close that.
@@ -88,6 +89,9 @@ class WsgiCall:
         """
         self._input = body
         iterable = app(environ, self.start_response)
+        if type(iterable) in (list, tuple) and not self._wrote:
+            self._send_whole(cast("list[object] | tuple[object, ...]", iterable))
+            return
         try:
             self._send_result(iterable)
         except BaseException:
@@ -98,9 +102,7 @@ class WsgiCall:
             raise
         _close(iterable)
         if self._remaining is not None and self._remaining < 0:
-            raise WsgiAppError(
-                "content-length", f"{-self._remaining} bytes more in the body than declared"
-            )
+            raise _surplus(-self._remaining)
 
     # --- what the application calls ---------------------------------------------------------------
 
@@ -166,11 +168,7 @@ class WsgiCall:
     # --- the response -----------------------------------------------------------------------------
 
     def _send_result(self, result: Any) -> None:  # noqa: ANN401 - what an application returned
-        if type(result) in (list, tuple):
-            if not self._wrote:
-                self._send_whole(result)
-                return
-        elif type(result) is FileWrapper:
+        if type(result) is FileWrapper:
             self._send_file(result)
             return
         for item in _iterate(result):
@@ -193,24 +191,25 @@ class WsgiCall:
                 block = block[: len(block) - surplus]
         self._channel.put(block, message=message, last=self._over)
 
-    def _send_whole(self, blocks: list[bytes] | tuple[bytes, ...]) -> None:
+    def _send_whole(self, blocks: list[object] | tuple[object, ...]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
-        for block in blocks:
-            _check_block(block)
-        body = b"".join(blocks)
+        body = b"".join([_check_block(block) for block in blocks])
         head = self._require_head()
-        if self._sends_content:
-            if head.length is None:
-                head.headers.append((b"content-length", str(len(body)).encode()))
-            elif len(body) < head.length:
-                raise _shortfall(head.length - len(body))
-            else:
-                self._remaining = head.length - len(body)
-                body = body[: head.length]
-        else:
+        surplus = 0
+        if not self._sends_content:
             body = b""
-        self.whole = WholeResponse(self._start(), body)
+        elif head.length is None:
+            head.headers.append((b"content-length", b"%d" % len(body)))
+        elif head.length != len(body):
+            surplus = len(body) - head.length
+            if surplus < 0:
+                raise _shortfall(-surplus)
+            body = body[: head.length]
+        start = self._start()
         self._over = True
+        self.whole = start, {"type": "http.response.body", "body": body, "more_body": False}
+        if surplus:
+            raise _surplus(surplus)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send a file by the server's own means, or else in large blocks."""
@@ -280,6 +279,10 @@ def _check_block(block: object) -> bytes:
     if not isinstance(block, bytes):
         raise WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
     return block
+
+
+def _surplus(bytes_more: int) -> WsgiAppError:
+    return WsgiAppError("content-length", f"{bytes_more} bytes more in the body than declared")
 
 
 def _shortfall(missing: int) -> WsgiAppError:

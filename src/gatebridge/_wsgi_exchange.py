@@ -13,12 +13,12 @@ import contextvars
 import io
 import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import anyio
 
 from gatebridge._bodies.channel import ResponseChannel
+from gatebridge._bodies.disconnect_flag import DisconnectFlag
 from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._concurrency.loop import Signal, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
@@ -32,7 +32,6 @@ from gatebridge.errors import (
     WsgiAppError,
 )
 from gatebridge.types import (
-    HTTPSendMessage,
     Message,
     Receive,
     Scope,
@@ -69,6 +68,27 @@ class Exchange:
         scope: As the server gave it, like ``receive`` and ``send``.
     """
 
+    __slots__ = (
+        "_app",
+        "_call",
+        "_channel",
+        "_context",
+        "_environ",
+        "_errors",
+        "_extensions",
+        "_failure",
+        "_input",
+        "_left",
+        "_limits",
+        "_pool",
+        "_receive",
+        "_receives",
+        "_scope",
+        "_send",
+        "_sends",
+        "_watches",
+    )
+
     def __init__(
         self,
         app: WSGIApplication,
@@ -86,15 +106,11 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        loop = self._loop = current_loop()
+        loop = current_loop()
         self._sends = Signal(loop)  # there is something to send, or the worker is done
         self._receives = Signal(loop)  # there is a reason to receive
         self._watches = False  # there is a reason to receive after the body
-        self._channel = ResponseChannel(
-            window_bytes=limits.window_bytes,
-            wake=partial(loop.call_soon, self._sends.set),
-            waiting=pool.waiting,
-        )
+        self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
         self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._call = WsgiCall(self._channel, scope["method"], self._extensions)
@@ -115,34 +131,50 @@ class Exchange:
             HostError: ``receive`` gave something else than the specification allows.
             BaseException: What the application raised, or ``send`` unless it is an `OSError`.
         """
-        environ = self._environ
-        hints = "http.response.early_hint" in self._extensions
-        if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
-            environ["wsgi.early_hints"] = self._call.early_hints
         try:
-            here = await self._receive_first()
+            if not await self._receive_first():
+                _logger.debug("%s: the client left before the application was called", self)
+                return
+            starts_now = self._pool.submit(self)
         except RequestError as exc:
             await answer(self._scope, self._send, exc.status, str(exc))
             return
-        if here:
-            await self._respond()
+        except (PoolFull, PoolClosed) as exc:
+            full = isinstance(exc, PoolFull)
+            reason = "too many requests are waiting" if full else "shutting down"
+            await answer(self._scope, self._send, 503, reason, _RETRY_AFTER)
+            return
+        try:
+            # Nearly every request: the body is here, and the response comes in one piece.
+            done = False
+            if starts_now and (self._input is None or self._input.complete):
+                await self._sends.wait()
+                done = await self._send_response(if_complete=True)
+            if not done:
+                self._watches = self._watches or not starts_now
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._receive_rest)
+                    await self._send_response()
+                    group.cancel_scope.cancel()
+            if self._errors or self._channel.closed:
+                await self._conclude()
+        finally:
+            self._leave()
 
     async def _receive_first(self) -> bool:
         """Take what is there of the body before the thread hop; False if the client has left."""
         environ, (window_bytes, max_size) = self._environ, self._limits
-        declared = environ.get("CONTENT_LENGTH")
-        length = None if declared is None else int(declared)
+        length = int(environ["CONTENT_LENGTH"]) if "CONTENT_LENGTH" in environ else None
         if max_size is not None and length is not None and length > max_size:
             raise RequestBodyError("content-length", f"more than {max_size} bytes", 413)
-        on_demand = _expects_continue(environ)
+        on_demand = "HTTP_EXPECT" in environ and _expects_continue(environ)
         part = None
         if not on_demand:
             part = await self._receive_part()
             if part is None:
-                _logger.debug("%s: the client left before the application was called", self)
                 return False
             body, more_body = part
-            if not more_body and length in (None, len(body)):
+            if not more_body and (length is None or length == len(body)):
                 if body and length is None:
                     environ["CONTENT_LENGTH"] = str(len(body))
                 if max_size is None or len(body) <= max_size:
@@ -153,70 +185,47 @@ class Exchange:
             max_size=max_size,
             window_bytes=window_bytes,
             on_demand=on_demand,
-            wake=partial(self._loop.call_soon, self._receives.set),
+            wake=self._receives.set_soon,
             waiting=self._pool.waiting,
         )
         if part is not None:
             self._input.feed(part[0], more_body=part[1])
         return True
 
-    async def _respond(self) -> None:
-        try:
-            starts_now = self._pool.submit(self)
-        except (PoolFull, PoolClosed) as exc:
-            full = isinstance(exc, PoolFull)
-            reason = "too many requests are waiting" if full else "shutting down"
-            await answer(self._scope, self._send, 503, reason, _RETRY_AFTER)
-            return
-        try:
-            body_is_here = self._input is None or self._input.complete
-            # Nearly every request: the body is here, and the response comes in one piece.
-            if not (starts_now and body_is_here and await self._send_response(if_complete=True)):
-                self._watches = self._watches or not starts_now
-                async with anyio.create_task_group() as group:
-                    group.start_soon(self._receive_rest)
-                    await self._send_response()
-                    group.cancel_scope.cancel()
-            await self._conclude()
-        finally:
-            self._leave()
-
-    async def _send_response(self, *, if_complete: bool = False) -> bool:
+    async def _send_response(  # noqa: C901 - a call for each message costs
+        self, *, if_complete: bool = False
+    ) -> bool:
         """Send messages until the worker is done.
 
         Args:
-            if_complete: Return after the first messages unless they are the whole response.
+            if_complete: Return when the response turns out to stream, or is to be watched.
 
         Returns:
             Whether the worker is done.
         """
+        channel = self._channel
         while True:
-            messages = self._channel.take()
+            messages, finished = channel.take()
             for message in messages:
-                await self._send_message(message)
-            if messages:
-                if self._channel.complete:
-                    continue
+                if channel.closed:
+                    break
+                try:
+                    await self._send(message)
+                except OSError:
+                    self._disconnect()
+                except Exception as exc:  # noqa: BLE001 - raised when the worker is done
+                    self._fail(exc)
+            if finished:
+                return True
+            if messages and not channel.complete:
                 self._watches = True
-                if if_complete:
-                    return False
                 if self._call.started and self._input is not None:
                     self._input.release()
                 self._receives.set()
-            elif self._channel.finished:
-                return True
-            else:
+            if if_complete and self._watches:
+                return False
+            if not messages:
                 await self._sends.wait()
-
-    async def _send_message(self, message: HTTPSendMessage) -> None:
-        if self._channel.closed:
-            return
-        try:
-            await self._send(message)
-        except OSError:
-            self._disconnect()
-        except Exception as exc:  # noqa: BLE001 - raised when the worker is done
-            self._fail(exc)
 
     async def _receive_rest(self) -> None:
         """Receive the body as the application reads it, then watch for the client's departure."""
@@ -255,13 +264,18 @@ class Exchange:
 
     async def _conclude(self) -> None:
         """Raise what there is to raise; answer what there is to answer."""
-        error = self._failure or (self._errors.pop() if self._errors else None)
+        error, self._failure = self._failure, None
+        if error is None and self._errors:
+            error = self._errors.pop()
         try:
             if self._channel.closed and (error is None or _is_disconnect(error)):
                 _logger.debug("%s: the client left before the end of the response", self)
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
             elif error is not None:
+                phase = "after" if self._call.started else "before"
+                name = type(error).__qualname__  # the server logs the rest
+                _logger.info("%s: %s %s the response had begun", self, name, phase)
                 raise error
         finally:
             del error  # no cycle through the traceback's frames
@@ -286,19 +300,26 @@ class Exchange:
         self._left = True
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
-        if self._channel.finished:
-            self._log_lost_error()
-        else:
+        if not self._channel.finished:
             _logger.debug("%s: cancelled", self)
             self._disconnect()
+        elif self._errors:
+            self._log_lost_error()
+        self._channel.close()
 
     # --- in the worker's thread -------------------------------------------------------------------
 
     def __call__(self) -> None:
         """Run the application; the job of a worker."""
+        environ = self._environ
+        del self._environ  # it leads back here by what is now put into it
         try:
             if not self._channel.closed:
-                self._context.run(self._call.run, self._app, self._environ, self._input)
+                environ["gatebridge.disconnected"] = DisconnectFlag(self._channel, self._watch)
+                hints = "http.response.early_hint" in self._extensions
+                if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
+                    environ["wsgi.early_hints"] = self._call.early_hints
+                self._context.run(self._call.run, self._app, environ, self._input)
         except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
@@ -306,6 +327,14 @@ class Exchange:
         self._channel.finish(self._call.whole)
         if self._left:
             self._log_lost_error()
+
+    def _watch(self) -> None:
+        """Watch for the client's departure from now on, if nobody does."""
+        if not (self._watches or self._channel.closed):
+            self._watches = True
+            self._receives.set_soon()
+            if not self._sends.set_soon():  # the loop has ended
+                self._channel.close()
 
     def _log_lost_error(self) -> None:
         """Log what the application raised when there is nobody left to raise it to."""

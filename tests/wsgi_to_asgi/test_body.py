@@ -214,11 +214,13 @@ def test_the_channel_keeps_bytes_and_order(
     taken = []
     for block, take in zip(blocks, takes, strict=False):
         channel.put(block)
-        taken += channel.take() if take else []
+        taken += channel.take()[0] if take else []
     channel.put(last=True) if ends else None
     channel.finish()
-    while messages := channel.take():
-        taken += messages
+    messages, finished = channel.take()
+    taken += messages
+    assert finished
+    assert channel.take() == ([], True)
     assert b"".join(message["body"] for message in taken) == b"".join(blocks)
     assert [message["more_body"] for message in taken].count(False) == ends
     assert not taken or taken[-1]["more_body"] is not ends

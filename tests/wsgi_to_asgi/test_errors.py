@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -91,10 +92,14 @@ async def test_an_os_error_of_its_own_is_no_departure(kind: type[OSError], where
 async def test_an_applications_error_is_not_logged_twice(
     where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is the server that logs what leaves the call."""
+    """It is the server that logs what leaves the call; which request it was is told here."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
     with pytest.raises(ZeroDivisionError):
-        await Host().serve(adapter(raising_app(where, ZeroDivisionError())))
-    assert caplog.records == []
+        await Host(path="/sum").serve(adapter(raising_app(where, ZeroDivisionError())))
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.INFO, None)
+    phase = "before" if where == "at once" else "after"
+    assert record.message == f"GET '/sum': ZeroDivisionError {phase} the response had begun"
 
 
 @pytest.mark.clause("D-28", "W-ERR-01")

@@ -8,26 +8,16 @@ stream one for each window.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatebridge._bodies.gate import Gate
 from gatebridge.errors import ClientDisconnected
-from gatebridge.types import HTTPResponseStartMessage, HTTPSendMessage
-
-
-class WholeResponse(NamedTuple):
-    """A response that is complete before anything of it was sent.
-
-    Attributes:
-        start: Its first message.
-        body: All of its body.
-    """
-
-    start: HTTPResponseStartMessage
-    body: bytes
+from gatebridge.types import HTTPSendMessage
 
 
 class ResponseChannel:
@@ -38,11 +28,30 @@ class ResponseChannel:
         wake: Called in the worker's thread when the loop waits and there is something to take;
             returns False if the loop has ended.
         waiting: Makes a context manager that the worker waits in.
+
+    Attributes:
+        complete: Whether the response is complete, though perhaps not yet sent.
+        finished: Whether the worker is done, though perhaps not everything was taken.
+        closed: Whether nobody takes any more: the client is gone, or the request is over.
     """
+
+    __slots__ = (
+        "_blocks",
+        "_buffered",
+        "_gate",
+        "_last",
+        "_lock",
+        "_loop_waits",
+        "_messages",
+        "_wake",
+        "_window",
+        "closed",
+        "complete",
+        "finished",
+    )
 
     def __init__(
         self,
-        *,
         window_bytes: int,
         wake: Callable[[], bool],
         waiting: Callable[[], AbstractContextManager[object]],
@@ -55,10 +64,10 @@ class ResponseChannel:
         self._blocks: list[bytes] = []
         self._buffered = 0  # bytes in _blocks
         self._last = False  # the message with the blocks is the last
-        self._complete = False  # everything up to the last message was put in
-        self._closed = False  # the client is gone; nobody takes any more
-        self._finished = False  # the worker is done
-        self._loop_waits = False
+        self._loop_waits = True  # it begins with waiting
+        self.complete = False
+        self.finished = False
+        self.closed = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -75,19 +84,25 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
         """
+        wake = False
         while True:
             with self._lock:
                 self._require_open()
                 if self._buffered < self._window:
-                    self._append(block, message, last=last)
+                    if message is not None:
+                        if self._blocks:
+                            self._messages.append(self._body_message(more_body=True))
+                        self._messages.append(message)
+                    if block:
+                        self._blocks.append(block)
+                        self._buffered += len(block)
+                    self._last = self.complete = last
                     wake, self._loop_waits = self._loop_waits, False
-                    if wake:
-                        break
-                    return
+                    break
                 barrier = self._gate.shut()
             if not self._gate.wait(barrier):  # opened by take or close
                 self.close()
-        if not self._wake():
+        if wake and not self._wake():
             self.close()
 
     def put_file(self, message: HTTPSendMessage) -> None:
@@ -98,7 +113,7 @@ class ResponseChannel:
         """
         self.put(message=message)
         with self._lock:
-            self._complete = True
+            self.complete = True
         while True:
             with self._lock:
                 self._require_open()
@@ -108,72 +123,65 @@ class ResponseChannel:
             if not self._gate.wait(barrier):
                 self.close()
 
-    def finish(self, response: WholeResponse | None = None) -> None:
+    def finish(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
         """Say that the worker is done with the request; always its last call.
 
         Args:
-            response: A whole response to send with it, in one wake; it does not wait for a place.
+            messages: A whole response to send with it, in one wake. Hints may have gone before,
+                but nothing of the body; and it does not wait for a place.
         """
         with self._lock:
-            if response is not None and not self._closed:
-                self._append(response.body, response.start, last=True)
-            self._finished = True
+            if messages and not self.closed:
+                self._messages.extend(messages)
+                self.complete = True
+            self.finished = True
             wake, self._loop_waits = self._loop_waits, False
         if wake:
             self._wake()
 
-    def _append(self, block: bytes, message: HTTPSendMessage | None, *, last: bool) -> None:
-        if message is not None:
-            if self._blocks:
-                self._messages.append(self._body_message(more_body=True))
-            self._messages.append(message)
-        if block:
-            self._blocks.append(block)
-            self._buffered += len(block)
-        self._last = self._complete = last
+    def wait_closed(self, timeout: float | None) -> bool:
+        """Wait until nobody takes any more; return whether that is so after ``timeout`` seconds."""
+        deadline = time.monotonic() + (math.inf if timeout is None else timeout)
+        while True:
+            with self._lock:
+                if self.closed:
+                    return True
+                barrier = self._gate.shut()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            if not self._gate.wait(barrier, left):
+                self.close()
 
     def _require_open(self) -> None:
-        if self._closed:
-            raise ClientDisconnected("write")
-        if self._finished:
+        if self.finished:
             raise ClientDisconnected("write", "the request is over")
+        if self.closed:
+            raise ClientDisconnected("write")
 
     # --- the loop's side --------------------------------------------------------------------------
 
-    @property
-    def finished(self) -> bool:
-        """Whether the worker is done."""
-        return self._finished
-
-    @property
-    def complete(self) -> bool:
-        """Whether the response is complete, though perhaps not yet sent."""
-        return self._complete
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client is gone."""
-        return self._closed
-
-    def take(self) -> list[HTTPSendMessage]:
+    def take(self) -> tuple[list[HTTPSendMessage], bool]:
         """Return the messages to send now, blocks joined; call it again once they are sent.
 
         Returns:
-            An empty list if there is nothing. If the worker is not done then, ``wake`` follows.
+            The messages, and whether nothing comes after them because the worker is done. If it
+            is not, and there are no messages, ``wake`` follows.
         """
         with self._lock:
             messages, self._messages = self._messages, []
             if self._blocks or self._last:
                 messages.append(self._body_message(more_body=not self._last))
                 self._last = False
-            self._loop_waits = not (messages or self._finished)
+            finished = self.finished
+            self._loop_waits = not (messages or finished)
             self._gate.open()
-        return messages
+        return messages, finished
 
     def close(self) -> None:
-        """Drop what is here and let each later `put` raise: the client is gone."""
+        """Drop what is here and let each later `put` raise."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             self._messages, self._blocks, self._buffered, self._last = [], [], 0, False
             self._gate.open()
 

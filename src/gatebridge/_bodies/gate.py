@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -19,6 +21,8 @@ class Gate:
         waiting: Makes a context manager to wait in.
         wake: Wakes the loop, which does no harm; False if it has ended.
     """
+
+    __slots__ = ("_barrier", "_waiting", "_wake")
 
     def __init__(
         self, waiting: Callable[[], AbstractContextManager[object]], wake: Callable[[], bool]
@@ -40,14 +44,18 @@ class Gate:
             self._barrier.release()
             self._barrier = None
 
-    def wait(self, barrier: threading.Lock) -> bool:
-        """Wait until the gate is opened.
+    def wait(self, barrier: threading.Lock, timeout: float = math.inf) -> bool:
+        """Wait until the gate is opened, or for ``timeout`` seconds.
 
         Returns:
             False if the loop has ended, so that nobody would ever open it.
         """
+        deadline = time.monotonic() + timeout
         with self._waiting():
-            while not barrier.acquire(timeout=_CHECK_SECONDS):
+            while not barrier.acquire(timeout=min(_CHECK_SECONDS, timeout)):
+                timeout = deadline - time.monotonic()
+                if timeout <= 0:
+                    return True
                 if not self._wake():
                     return False
         barrier.release()  # for the next one who waits

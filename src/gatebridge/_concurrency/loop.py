@@ -86,7 +86,7 @@ class LoopHandle:
 
 
 class Signal:
-    """Wakes one task of the loop, any number of times; set on the loop's thread only."""
+    """Wakes one task of the loop, any number of times."""
 
     __slots__ = ("_event", "_handle", "_set")
 
@@ -96,10 +96,14 @@ class Signal:
         self._set = False
 
     def set(self) -> None:
-        """Let the task's present or next `wait` return."""
+        """Let the task's present or next `wait` return; on the loop's thread only."""
         self._set = True
         if self._event is not None:
             self._event.set()
+
+    def set_soon(self) -> bool:
+        """Call `set` on the loop's thread; as `LoopHandle.call_soon`."""
+        return self._handle.call_soon(self.set)
 
     async def wait(self) -> None:
         """Return once `set` was called since the last return."""

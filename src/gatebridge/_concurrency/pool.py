@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -107,6 +108,11 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise PoolClosed
+            if self._free > 0 and self._running < self._limit:  # as _place does, at less cost
+                self._free -= 1
+                self._running += 1
+                self._inbox.put(job)
+                return True
             if not self._has_place():
                 if self._max_queue is not None and len(self._backlog) >= self._max_queue:
                     raise PoolFull
@@ -123,9 +129,13 @@ class WorkerPool:
                 return False
             return True
 
-    def waiting(self) -> _Waiting:
-        """Return a context manager in which a worker waits for its client."""
-        return _Waiting(self)
+    def waiting(self) -> AbstractContextManager[None]:
+        """Return a context manager to wait for a client in.
+
+        For a thread that is not of this pool it does nothing: an application may wait in threads of
+        its own, which have no place to give up.
+        """
+        return _Waiting(self) if threading.current_thread() in self._threads else nullcontext()
 
     def statistics(self) -> PoolStatistics:
         """Return what the pool does at this moment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from functools import lru_cache
 from typing import Any
 
 from gatebridge._translate.headers import add_headers
@@ -19,7 +20,7 @@ _SERVER_SOFTWARE = f"gatebridge/{__version__}"
 _PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
 
 
-def environ_from_scope(
+def environ_from_scope(  # noqa: C901 - each call costs, on the path of every request
     scope: Scope,
     *,
     body: InputStream | None = None,
@@ -47,30 +48,34 @@ def environ_from_scope(
     Source: PEP 3333 "environ Variables"; ASGI HTTP 2.5 "HTTP Connection Scope" and "WSGI
     Compatibility"; RFC 3875 section 4.1.
     """
-    method = exact_str("method", scope.get("method"))
-    if not method:
-        raise HostError("method", "empty")
-    query_string = scope.get("query_string") or b""
+    get = scope.get
+    method = get("method")
+    if type(method) is not str or not method:
+        method = _exact_method(method)
+    path = get("path")
+    if type(path) is not str:
+        path = exact_str("path", path)
+    scheme = get("scheme") or "http"
+    if type(scheme) is not str:
+        scheme = exact_str("scheme", scheme)
     try:
-        paths = environ_paths(
-            exact_str("path", scope.get("path")),
-            scope.get("raw_path"),
-            scope.get("root_path") or "",
-            method,
+        script_name, path_info, target, host = environ_paths(
+            path, get("raw_path"), get("root_path") or "", method
         )
-        query = query_string.decode("latin-1")
+        query = (get("query_string") or b"").decode("latin-1")
     except (TypeError, AttributeError) as exc:
         raise HostError("path", "raw_path or query_string not bytes, or root_path no str") from exc
-    target = f"{paths.request_path}?{query}" if query else paths.request_path
-    scheme = exact_str("scheme", scope.get("scheme") or "http")
+    if query:
+        target = f"{target}?{query}"
+    version: Any = get("http_version")
     environ: WSGIEnvironment = {
         "REQUEST_METHOD": method,
-        "SCRIPT_NAME": paths.script_name,
-        "PATH_INFO": paths.path_info,
+        "SCRIPT_NAME": script_name,
+        "PATH_INFO": path_info,
         "QUERY_STRING": query,
         "REQUEST_URI": target,
         "RAW_URI": target,
-        "SERVER_PROTOCOL": _protocol(scope.get("http_version")),
+        "SERVER_PROTOCOL": _PROTOCOLS.get(version) or _protocol(version),
         "SERVER_SOFTWARE": _SERVER_SOFTWARE,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
@@ -82,14 +87,16 @@ def environ_from_scope(
         "wsgi.run_once": False,
         "asgi.scope": scope,
     }
-    add_headers(environ, scope.get("headers") or ())
-    if paths.host is not None:
-        environ["HTTP_HOST"] = paths.host
-    _add_server(environ, scope.get("server"), scheme)
-    _add_client(environ, scope.get("client"))
+    add_headers(environ, get("headers") or ())
+    if host is not None:
+        environ["HTTP_HOST"] = host
+    _add_server(environ, get("server"), scheme)
+    client = get("client")
+    if client:
+        _add_client(environ, client)
     if scheme == "https":
         environ["HTTPS"] = "on"
-    extensions = scope.get("extensions")
+    extensions = get("extensions")
     if extensions:
         try:
             tls = extensions.get("tls")
@@ -100,25 +107,28 @@ def environ_from_scope(
     return environ
 
 
-def _protocol(version: str | None) -> str:
+def _exact_method(method: object) -> str:
+    exact = exact_str("method", method)
+    if not exact:
+        raise HostError("method", "empty")
+    return exact
+
+
+def _protocol(version: object) -> str:
     """Return ``SERVER_PROTOCOL``: CGI demands the minor number that ASGI leaves out."""
     if not version:
         return "HTTP/1.1"
-    known = _PROTOCOLS.get(version)
-    if known:
-        return known
     number = exact_str("http_version", version)
     return f"HTTP/{number}" if "." in number else f"HTTP/{number}.0"
 
 
 def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
     """Add ``SERVER_NAME`` and ``SERVER_PORT``, which are never missing and never empty."""
-    host, port = _address("server", server)
-    named_host, named_port = (
-        split_host(environ["HTTP_HOST"]) if "HTTP_HOST" in environ else ("", "")
-    )
-    if host and port is not None:
-        environ["SERVER_NAME"] = native_from_text("server", with_brackets(host))
+    host = environ.get("HTTP_HOST")
+    named_host, named_port = split_host(host) if host is not None else ("", "")
+    name, port = _address("server", server) if server else (None, None)
+    if name and port is not None:
+        environ["SERVER_NAME"] = _server_name(name)
         environ["SERVER_PORT"] = str(port)
     else:  # unknown, or a unix socket, whose path is no name
         environ["SERVER_NAME"] = named_host or "localhost"
@@ -129,17 +139,26 @@ def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
     """Add ``REMOTE_*`` as far as they are known; no name is looked up."""
     host, port = _address("client", client)
     if host:
-        address = native_from_text("client", without_brackets(host))
-        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = address
+        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = _remote_address(host)
         if port:
             environ["REMOTE_PORT"] = str(port)
 
 
 def _address(key: str, address: Any) -> tuple[str, int | None]:  # noqa: ANN401
-    if not address:
-        return "", None
     try:
         host, port = address
     except (TypeError, ValueError):
         raise HostError(key, f"not a pair of host and port: {address!r:.80}") from None
-    return exact_str(key, host) if host else "", port
+    if type(host) is not str and host:
+        host = exact_str(key, host)
+    return host, port
+
+
+@lru_cache(maxsize=256)
+def _server_name(host: str) -> str:
+    return native_from_text("server", with_brackets(host))
+
+
+@lru_cache(maxsize=1024)
+def _remote_address(host: str) -> str:
+    return native_from_text("client", without_brackets(host))

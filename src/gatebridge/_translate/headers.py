@@ -99,6 +99,8 @@ def declared_length(
 
     Source: RFC 9110 section 8.6; RFC 9112 section 6.3.
     """
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MAX_LENGTH_DIGITS:
+        return values[0]  # nearly every message that has one
     lengths = {item.strip(b" \t") for value in values for item in value.split(b",")}
     if not lengths:
         return None

@@ -31,13 +31,8 @@ _SLASH = ord("/")
 _UNRESERVED_IN_PATH = "/:@!$&'()*+,;="  # quote_from_bytes itself keeps letters, digits and _.-~
 
 
-class EnvironPaths(NamedTuple):
-    """The native strings for an environ; ``host`` is that of an absolute-form target, or None."""
-
-    script_name: str
-    path_info: str
-    request_path: str
-    host: str | None
+EnvironPaths = tuple[str, str, str, str | None]
+"""``SCRIPT_NAME``, ``PATH_INFO`` and the path as requested, all native; and a host, or None."""
 
 
 class ScopePaths(NamedTuple):
@@ -61,7 +56,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     the server has taken it off already.
 
     Args:
-        path: The scope's, decoded.
+        path: The scope's, decoded; without or with the scheme and host of an absolute-form target.
         raw_path: The scope's, percent-encoded, or None.
         root_path: The scope's, decoded, with or without slashes around it.
         method: The request method, because only OPTIONS may have the target ``*``.
@@ -69,7 +64,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     Raises:
         RequestError: The path has no leading slash, or cannot be encoded.
     """
-    if raw_path is not None:
+    if raw_path is not None and b"?" in raw_path:
         raw_path = raw_path.partition(b"?")[0]
     if (
         raw_path
@@ -79,7 +74,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
         and path.isascii()
         and path.encode("ascii") == raw_path
     ):
-        return EnvironPaths("", path, path, None)  # nearly every request
+        return "", path, path, None  # nearly every request
 
     root = root_path.rstrip("/")
     if root and root[0] != "/":
@@ -87,7 +82,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     script_name = native_from_text("root_path", root)
     request_path = raw_path.decode("latin-1") if raw_path else ""
     if path == "*" and method == "OPTIONS":
-        return EnvironPaths(script_name, "*", request_path or "*", None)
+        return script_name, "*", request_path or "*", None
     host = None
     if absolute := _ABSOLUTE_FORM.match(path):
         host = native_from_text("path", absolute[1].rpartition("@")[2])
@@ -102,7 +97,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
         path_info = "/"
     if not request_path:
         request_path = quote((script_name + path_info).encode("latin-1"))
-    return EnvironPaths(script_name, path_info, request_path, host)
+    return script_name, path_info, request_path, host
 
 
 def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:

@@ -68,7 +68,9 @@ def has_content(status: int, method: str) -> bool:
 # --- WSGI to ASGI ---------------------------------------------------------------------------------
 
 
-def head_from_wsgi(status: object, headers: object) -> ResponseHead:
+def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every request
+    status: object, headers: object
+) -> ResponseHead:
     """Check and translate the arguments of ``start_response``.
 
     Raises:
@@ -76,21 +78,42 @@ def head_from_wsgi(status: object, headers: object) -> ResponseHead:
 
     Source: PEP 3333 "The start_response() Callable"; RFC 9110 sections 5 and 15.
     """
-    code = _status_code(_exact_str("status", status))
+    if type(status) is not str:
+        raise WsgiAppError("status", f"not of type str: {status!r:.80}")
     if type(headers) is not list:
         raise WsgiAppError("headers", f"not a list: {type(headers).__name__}")
+    code = _status_code(status)
     translated: list[tuple[bytes, bytes]] = []
+    values: list[str] = []
     lengths: list[bytes] = []
-    for item in cast("list[object]", headers):
-        name, value = _checked_header(item)
-        if name == b"content-length":
-            lengths.append(value)
-            if len(lengths) > 1:
-                continue
-        translated.append((name, value))
+    pairs = cast("list[tuple[str, str]]", headers)  # checked in the loop
+    try:
+        for item in pairs:
+            if type(item) is not tuple or len(item) != 2:
+                raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
+            name, value = item
+            if type(name) is not str:
+                raise WsgiAppError("headers", f"not of type str: {name!r:.80}")
+            if type(value) is not str:
+                raise WsgiAppError(name, f"value not of type str: {value!r:.80}")
+            values.append(value)
+            raw_name, raw_value = _asgi_name(name), value.strip(" ").encode("latin-1")
+            if raw_name == b"content-length":
+                lengths.append(raw_value)
+                if len(lengths) > 1:
+                    continue
+            translated.append((raw_name, raw_value))
+    except UnicodeEncodeError:
+        _refuse_values(pairs)
+        raise
+    # One search over all values is cheaper than one for each.
+    if _CONTROL.search("".join(values)):
+        _refuse_values(pairs)
     if not lengths and code not in (204, 205):
         return ResponseHead(code, translated, None)
     length = declared_length(lengths, WsgiAppError)
+    if length is not None and lengths == [length] and code not in (204, 205):
+        return ResponseHead(code, translated, int(length))
     return ResponseHead(code, *_with_length(code, translated, length))
 
 
@@ -120,20 +143,6 @@ def _status_code(status: str) -> int:
     return int(match[1])
 
 
-def _exact_str(field: str, value: object) -> str:
-    if type(value) is not str:
-        raise WsgiAppError(field, f"not of type str: {value!r:.80}")
-    return value
-
-
-def _checked_header(item: object) -> tuple[bytes, bytes]:
-    pair = cast("tuple[object, ...]", item)  # checked at once
-    if type(item) is not tuple or len(pair) != 2:
-        raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
-    name = _exact_str("headers", pair[0])
-    return _asgi_name(name), header_value(name, pair[1])
-
-
 @lru_cache(maxsize=512)
 def _asgi_name(name: str) -> bytes:
     raw = name.encode("utf-8", "replace").lower()  # str.lower() makes ASCII of U+212A
@@ -142,6 +151,11 @@ def _asgi_name(name: str) -> bytes:
     if raw in HOP_BY_HOP:
         raise WsgiAppError(name, "a hop-by-hop header, which only a server may send (PEP 3333)")
     return raw
+
+
+def _refuse_values(headers: Iterable[tuple[str, str]]) -> None:
+    for name, value in headers:
+        header_value(name, value)
 
 
 def header_value(name: str, value: object) -> bytes:
