@@ -193,7 +193,9 @@ class WsgiCall:
 
     def _send_whole(self, blocks: list[object] | tuple[object, ...]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
-        body = b"".join([_check_block(block) for block in blocks])
+        for block in blocks:
+            _check_block(block)
+        body = b"".join(cast("Iterable[bytes]", blocks))
         head = self._require_head()
         surplus = 0
         if not self._sends_content:

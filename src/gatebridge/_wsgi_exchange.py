@@ -20,7 +20,7 @@ import anyio
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.disconnect_flag import DisconnectFlag
 from gatebridge._bodies.wsgi_input import WsgiInput
-from gatebridge._concurrency.loop import Signal, current_loop
+from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._translate.response import plain_response
 from gatebridge._wsgi_call import WsgiCall
@@ -32,7 +32,6 @@ from gatebridge.errors import (
     WsgiAppError,
 )
 from gatebridge.types import (
-    Message,
     Receive,
     Scope,
     Send,
@@ -107,8 +106,8 @@ class Exchange:
         self._receive = receive
         self._send = send
         loop = current_loop()
-        self._sends = Signal(loop)  # there is something to send, or the worker is done
-        self._receives = Signal(loop)  # there is a reason to receive
+        self._sends = loop.new_signal()  # there is something to send, or the worker is done
+        self._receives = loop.new_signal()  # there is a reason to receive
         self._watches = False  # there is a reason to receive after the body
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
@@ -260,7 +259,19 @@ class Exchange:
             message = await self._receive()
         except OSError:
             return None
-        return _body_part(message)
+        try:
+            kind = message.get("type")
+            body = message.get("body", b"")
+            more_body = bool(message.get("more_body", False))
+        except AttributeError:
+            raise HostError("receive", f"not a message: {message!r:.80}") from None
+        if kind != "http.request":
+            if kind == "http.disconnect":
+                return None
+            raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
+        if not isinstance(body, bytes):
+            raise HostError("body", f"not bytes: {type(body).__name__}")
+        return body, more_body
 
     async def _conclude(self) -> None:
         """Raise what there is to raise; answer what there is to answer."""
@@ -362,21 +373,6 @@ def _expects_continue(environ: WSGIEnvironment) -> bool:
     """Say whether receiving makes the server send 100 Continue (RFC 9110 section 10.1.1)."""
     expect: str = environ.get("HTTP_EXPECT", "")
     return expect.lower() == "100-continue" and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
-
-
-def _body_part(message: Message) -> tuple[bytes, bool] | None:
-    try:
-        kind = message.get("type")
-    except AttributeError:
-        raise HostError("receive", f"not a message: {message!r:.80}") from None
-    if kind == "http.disconnect":
-        return None
-    if kind != "http.request":
-        raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
-    body = message.get("body", b"")
-    if not isinstance(body, bytes):
-        raise HostError("body", f"not bytes: {type(body).__name__}")
-    return body, bool(message.get("more_body", False))
 
 
 def _wrapped(exc: BaseException) -> WsgiAppError:

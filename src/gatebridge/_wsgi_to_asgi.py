@@ -106,28 +106,27 @@ class WsgiToAsgi:
                 `SystemExit`, `KeyboardInterrupt`, `StopIteration`.
             Exception: Whatever the application raised.
         """
-        match scope.get("type"):
-            case "http":
-                await self._serve(scope, receive, send)
-            case "lifespan":
-                await self._live(receive, send)
-            case "websocket":
-                await _refuse_websocket(scope, receive, send)
-            case other:
-                raise HostError("type", f"not a protocol that WSGI can serve: {other!r:.80}")
+        kind = scope.get("type")
+        if kind == "http":
+            try:
+                environ = environ_from_scope(
+                    scope, errors=self._errors, multithread=self._multithread
+                )
+            except RequestError as exc:
+                await answer(scope, send, exc.status, str(exc))
+                return
+            environ.update(self._extra_environ)
+            await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            await _refuse_websocket(scope, receive, send)
+        else:
+            raise HostError("type", f"not a protocol that WSGI can serve: {kind!r:.80}")
 
     def statistics(self) -> PoolStatistics:
         """Return how many threads there are and what they do; see `PoolStatistics`."""
         return self._pool.statistics()
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            environ = environ_from_scope(scope, errors=self._errors, multithread=self._multithread)
-        except RequestError as exc:
-            await answer(scope, send, exc.status, str(exc))
-            return
-        environ.update(self._extra_environ)
-        await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Answer the lifespan protocol for the application, which knows none."""

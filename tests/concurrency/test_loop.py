@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 import trio
 
-from gatebridge._concurrency.loop import LoopHandle, Signal, current_loop
+from gatebridge._concurrency.loop import LoopHandle, current_loop
 
 HANG = 5  # seconds
 
@@ -108,7 +108,7 @@ def test_a_loop_that_has_ended_says_so_every_time() -> None:
 
 
 async def test_a_signal_set_before_the_wait_is_kept() -> None:
-    signal = Signal(current_loop())
+    signal = current_loop().new_signal()
     signal.set()
     signal.set()
     with anyio.fail_after(HANG):
@@ -117,7 +117,7 @@ async def test_a_signal_set_before_the_wait_is_kept() -> None:
 
 async def test_a_signal_counts_once() -> None:
     """Two sets before a wait are one; the next wait needs another."""
-    signal, waits = Signal(current_loop()), anyio.Event()
+    signal, waits = current_loop().new_signal(), anyio.Event()
     signal.set()
     signal.set()
     returned: list[int] = []
@@ -141,7 +141,7 @@ async def test_a_signal_counts_once() -> None:
 
 async def test_a_signal_wakes_a_task_that_waits() -> None:
     handle = current_loop()
-    signal = Signal(handle)
+    signal = handle.new_signal()
     with anyio.fail_after(HANG):
         async with anyio.create_task_group() as group:
             group.start_soon(signal.wait)
@@ -150,7 +150,7 @@ async def test_a_signal_wakes_a_task_that_waits() -> None:
 
 
 async def test_a_cancelled_wait_leaves_the_signal_usable() -> None:
-    signal = Signal(current_loop())
+    signal = current_loop().new_signal()
     async with anyio.create_task_group() as group:
         group.start_soon(signal.wait)
         await anyio.wait_all_tasks_blocked()

@@ -43,6 +43,7 @@ class ResponseChannel:
         "_lock",
         "_loop_waits",
         "_messages",
+        "_waiting",
         "_wake",
         "_window",
         "closed",
@@ -58,13 +59,14 @@ class ResponseChannel:
     ) -> None:
         self._window = window_bytes
         self._wake = wake
-        self._gate = Gate(waiting, wake)
+        self._waiting = waiting
         self._lock = threading.Lock()  # guards all below
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []
         self._buffered = 0  # bytes in _blocks
         self._last = False  # the message with the blocks is the last
         self._loop_waits = True  # it begins with waiting
+        self._gate: Gate | None = None  # made when somebody has to wait
         self.complete = False
         self.finished = False
         self.closed = False
@@ -99,8 +101,8 @@ class ResponseChannel:
                     self._last = self.complete = last
                     wake, self._loop_waits = self._loop_waits, False
                     break
-                barrier = self._gate.shut()
-            if not self._gate.wait(barrier):  # opened by take or close
+                gate, barrier = self._shut()
+            if not gate.wait(barrier):  # opened by take or close
                 self.close()
         if wake and not self._wake():
             self.close()
@@ -119,8 +121,8 @@ class ResponseChannel:
                 self._require_open()
                 if self._loop_waits:  # it comes back for more only after it has sent
                     return
-                barrier = self._gate.shut()
-            if not self._gate.wait(barrier):
+                gate, barrier = self._shut()
+            if not gate.wait(barrier):
                 self.close()
 
     def finish(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
@@ -146,12 +148,17 @@ class ResponseChannel:
             with self._lock:
                 if self.closed:
                     return True
-                barrier = self._gate.shut()
+                gate, barrier = self._shut()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            if not self._gate.wait(barrier, left):
+            if not gate.wait(barrier, left):
                 self.close()
+
+    def _shut(self) -> tuple[Gate, threading.Lock]:
+        if self._gate is None:
+            self._gate = Gate(self._waiting, self._wake)
+        return self._gate, self._gate.shut()
 
     def _require_open(self) -> None:
         if self.finished:
@@ -175,7 +182,8 @@ class ResponseChannel:
                 self._last = False
             finished = self.finished
             self._loop_waits = not (messages or finished)
-            self._gate.open()
+            if self._gate is not None:
+                self._gate.open()
         return messages, finished
 
     def close(self) -> None:
@@ -183,7 +191,8 @@ class ResponseChannel:
         with self._lock:
             self.closed = True
             self._messages, self._blocks, self._buffered, self._last = [], [], 0, False
-            self._gate.open()
+            if self._gate is not None:
+                self._gate.open()
 
     def _body_message(self, *, more_body: bool) -> Any:  # noqa: ANN401
         blocks, self._blocks, self._buffered = self._blocks, [], 0

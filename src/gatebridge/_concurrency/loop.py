@@ -10,34 +10,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, Protocol
-
-
-class _Event(Protocol):
-    """What one task waits for once: `trio.Event`, or a future of asyncio."""
-
-    def set(self) -> object: ...
-
-    def wait(self) -> Awaitable[object]: ...
-
-
-class _FutureEvent:
-    """An event of asyncio for one waiter, at half the cost of `asyncio.Event`."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[None] = loop.create_future()
-
-    def set(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    def wait(self) -> asyncio.Future[None]:
-        return self._future
+from collections.abc import Callable
+from typing import Any
 
 
 class LoopHandle:
@@ -49,17 +25,21 @@ class LoopHandle:
 
     def __init__(
         self,
-        loop: object,
+        loop: Any,
         schedule: Callable[[Callable[[], None]], object],
-        new_event: Callable[[], _Event],
         is_closed: Callable[[], bool],
+        signal: type[Signal],
     ) -> None:
         self.loop = loop
-        self.new_event = new_event
+        self._signal = signal
         self._schedule = schedule
         self._is_closed = is_closed
         self._callbacks: deque[Callable[[], None]] = deque()
         self._scheduled = False
+
+    def new_signal(self) -> Signal:
+        """Return what a task of the loop can wait for."""
+        return self._signal(self)
 
     def call_soon(self, callback: Callable[[], None]) -> bool:
         """Run ``callback`` on the loop's thread; thread-safe. It must not raise.
@@ -85,34 +65,63 @@ class LoopHandle:
             self._callbacks.popleft()()
 
 
-class Signal:
+class Signal(ABC):
     """Wakes one task of the loop, any number of times."""
 
-    __slots__ = ("_event", "_handle", "_set")
+    __slots__ = ("_handle", "_set", "_waiter")
 
     def __init__(self, handle: LoopHandle) -> None:
         self._handle = handle
-        self._event: _Event | None = None
         self._set = False
-
-    def set(self) -> None:
-        """Let the task's present or next `wait` return; on the loop's thread only."""
-        self._set = True
-        if self._event is not None:
-            self._event.set()
+        self._waiter: Any = None  # what the task waits for: a future of asyncio, a trio.Event
 
     def set_soon(self) -> bool:
         """Call `set` on the loop's thread; as `LoopHandle.call_soon`."""
         return self._handle.call_soon(self.set)
 
+    @abstractmethod
+    def set(self) -> None:
+        """Let the task's present or next `wait` return; on the loop's thread only."""
+
+    @abstractmethod
     async def wait(self) -> None:
         """Return once `set` was called since the last return."""
+
+
+class _AsyncioSignal(Signal):
+    __slots__ = ()
+
+    def set(self) -> None:
+        self._set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self) -> None:
         if not self._set:
-            event = self._event = self._handle.new_event()
+            # At half the cost of an asyncio.Event.
+            self._waiter = self._handle.loop.create_future()
             try:
-                await event.wait()
+                await self._waiter
             finally:
-                self._event = None
+                self._waiter = None
+        self._set = False
+
+
+class _TrioSignal(Signal):
+    __slots__ = ()
+
+    def set(self) -> None:
+        self._set = True
+        if self._waiter is not None:
+            self._waiter.set()
+
+    async def wait(self) -> None:
+        if not self._set:
+            self._waiter = sys.modules["trio"].Event()
+            try:
+                await self._waiter.wait()
+            finally:
+                self._waiter = None
         self._set = False
 
 
@@ -135,9 +144,8 @@ def current_loop() -> LoopHandle:
     if handle is None or handle.loop is not loop:
         if trio is not None:
             # trio runs what was scheduled before it ends, and raises for what comes later.
-            handle = LoopHandle(loop, loop.run_sync_soon, trio.Event, lambda: False)
+            handle = LoopHandle(loop, loop.run_sync_soon, lambda: False, _TrioSignal)
         else:
-            new_event = partial(_FutureEvent, loop)
-            handle = LoopHandle(loop, loop.call_soon_threadsafe, new_event, loop.is_closed)
+            handle = LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, _AsyncioSignal)
         _current.handle = handle
     return handle

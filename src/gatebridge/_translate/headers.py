@@ -134,37 +134,35 @@ def add_headers(environ: WSGIEnvironment, headers: Iterable[Any]) -> None:
         items = headers if isinstance(headers, (list, tuple)) else list(headers)
     except TypeError:
         raise HostError("headers", f"not iterable: {type(headers).__name__}") from None
-    try:
-        _add_headers(environ, items)
-    except (TypeError, ValueError, AttributeError) as exc:
-        raise HostError("headers", _describe_bad_item(items)) from exc
-
-
-def _add_headers(environ: WSGIEnvironment, items: HeaderList) -> None:
     values: list[bytes] = []
     repeated: dict[str, list[str]] = {}
-    for name, value in items:
-        values.append(value)
-        key = _KEY_OF_NAME.get(name)
-        if key is None:
-            key = _key_of_rare_name(name)
-        if not key:
-            _logger.debug("request header %r is not passed to the application", name)
-            continue
-        text = value.strip(b" \t").decode("latin-1")
-        if key in environ:
-            repeated.setdefault(key, [environ[key]]).append(text)
-        else:
-            environ[key] = text
-    # One search over all values is several times cheaper than one for each.
-    together = b"".join(values)
+    try:
+        for name, value in items:
+            values.append(value)
+            key = _KEY_OF_NAME.get(name)
+            if key is None:
+                key = _key_of_rare_name(name)
+            if not key:
+                _logger.debug("request header %r is not passed to the application", name)
+                continue
+            text = value.strip(b" \t").decode("latin-1")
+            if key in environ:
+                repeated.setdefault(key, [environ[key]]).append(text)
+            else:
+                environ[key] = text
+        # One search over all values is several times cheaper than one for each.
+        together = b"".join(values)
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise HostError("headers", _describe_bad_item(items)) from exc
     if b"\n" in together or b"\r" in together or b"\0" in together:
         _refuse_control_characters(items)
     for key, texts in repeated.items():
         environ[key] = _join(key, texts)
     # The coding is already removed, so that the application must not see it; and where there is
     # one, it overrides any declared length (RFC 9112 section 6.3).
-    coded = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+    coded = "HTTP_TRANSFER_ENCODING" in environ
+    if coded:
+        del environ["HTTP_TRANSFER_ENCODING"]
     if "CONTENT_LENGTH" in environ:
         length = declared_length([environ["CONTENT_LENGTH"].encode("latin-1")])
         if coded or length is None:
