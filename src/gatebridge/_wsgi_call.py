@@ -194,7 +194,8 @@ class WsgiCall:
     def _send_whole(self, blocks: list[object] | tuple[object, ...]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
         for block in blocks:
-            _check_block(block)
+            if not isinstance(block, bytes):
+                raise _not_bytes(block)
         body = b"".join(cast("Iterable[bytes]", blocks))
         head = self._require_head()
         surplus = 0
@@ -279,8 +280,12 @@ def _iterate(result: Any) -> Iterator[object]:  # noqa: ANN401 - what an applica
 
 def _check_block(block: object) -> bytes:
     if not isinstance(block, bytes):
-        raise WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
+        raise _not_bytes(block)
     return block
+
+
+def _not_bytes(block: object) -> WsgiAppError:
+    return WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
 
 
 def _surplus(bytes_more: int) -> WsgiAppError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextvars
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import anyio
@@ -314,13 +314,16 @@ class Exchange:
         if not self._channel.finished:
             _logger.debug("%s: cancelled", self)
             self._disconnect()
-        elif self._errors:
+        elif self._watches:
+            self._channel.close()
+        else:
+            self._channel.closed = True  # nobody waits for it
+        if self._errors:
             self._log_lost_error()
-        self._channel.close()
 
     # --- in the worker's thread -------------------------------------------------------------------
 
-    def __call__(self) -> None:
+    def __call__(self) -> Callable[[], object]:
         """Run the application; the job of a worker."""
         environ = self._environ
         del self._environ  # it leads back here by what is now put into it
@@ -335,6 +338,9 @@ class Exchange:
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
             self._errors.append(_wrapped(exc))
+        return self._finish
+
+    def _finish(self) -> None:
         self._channel.finish(self._call.whole)
         if self._left:
             self._log_lost_error()

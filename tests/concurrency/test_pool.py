@@ -170,6 +170,44 @@ def test_a_waiting_job_can_be_withdrawn_and_a_started_one_not(make_pool: Any) ->
     assert not queued.started.is_set()
 
 
+def test_a_job_is_done_when_its_place_is_free(make_pool: Any) -> None:
+    """Whoever hears that it is done finds a free thread, so that no second one is started."""
+    pool, seen, done = make_pool(1), [], threading.Event()
+
+    def say_done() -> None:
+        seen.append(pool.statistics())
+        done.set()
+
+    pool.submit(lambda: say_done)
+    assert done.wait(HANG)
+    assert seen == [(1, 0, 0, 0)]
+
+
+@pytest.mark.parametrize("when", ["running", "saying so"])
+def test_a_job_that_fails_costs_no_thread(
+    when: str, make_pool: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise SystemExit
+
+    pool = make_pool(1)
+    pool.submit(fail if when == "running" else lambda: fail)
+    settle(pool, running=0, waiting=0)
+    (job,) = submit(pool, 1)
+    assert pool.statistics() == (1, 1, 0, 0)
+    job.end()
+    (record,) = caplog.records
+    assert record.message.startswith("a worker thread failed a")
+
+
+def test_a_thread_of_the_application_has_no_place_to_give_up(make_pool: Any) -> None:
+    pool = make_pool(1)
+    (running,) = submit(pool, 1)
+    with pool.waiting():
+        assert pool.statistics() == (1, 1, 0, 0)
+    running.end()
+
+
 def test_a_stalled_job_gives_up_its_place(make_pool: Any) -> None:
     pool = make_pool(1)
     stalled = submit(pool, 5, stalls=True)
@@ -347,7 +385,7 @@ _FORK = """
 
     pool = WorkerPool(threads=1, max_threads=1, max_queue=0, idle_timeout=60.0, name="test")
     busy, go_on = threading.Event(), threading.Event()
-    pool.submit(lambda: (busy.set(), go_on.wait(5)))
+    pool.submit(lambda: (busy.set(), go_on.wait(5)) and None)
     assert busy.wait(5)
     pid = os.fork()
     if pid == 0:

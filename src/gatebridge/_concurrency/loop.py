@@ -125,7 +125,11 @@ class _TrioSignal(Signal):
         self._set = False
 
 
-_current = threading.local()
+class _Current(threading.local):
+    handle: LoopHandle | None = None
+
+
+_current = _Current()
 
 
 def current_loop() -> LoopHandle:
@@ -135,12 +139,12 @@ def current_loop() -> LoopHandle:
         RuntimeError: None runs.
     """
     # trio first: as a guest it runs inside a loop of asyncio. It is not imported for the question.
-    trio = sys.modules.get("trio")
+    trio = sys.modules["trio"] if "trio" in sys.modules else None
     if trio is not None and trio.lowlevel.in_trio_task():
         loop: Any = trio.lowlevel.current_trio_token()
     else:
         trio, loop = None, asyncio.get_running_loop()
-    handle: LoopHandle | None = getattr(_current, "handle", None)
+    handle = _current.handle
     if handle is None or handle.loop is not loop:
         if trio is not None:
             # trio runs what was scheduled before it ends, and raises for what comes later.

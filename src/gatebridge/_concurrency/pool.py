@@ -24,8 +24,12 @@ from typing import NamedTuple
 
 _logger = logging.getLogger("gatebridge")
 
-Job = Callable[[], None]
-"""What a worker runs. It handles its own errors; ``str(job)`` says in a log what it is."""
+Job = Callable[[], Callable[[], object] | None]
+"""What a worker runs. It handles its own errors; ``str(job)`` says in a log what it is.
+
+If it returns something, that is called once its place is free again, to say that it is done: who
+hears of it may submit the next job at once, and shall find this thread free.
+"""
 
 
 class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
@@ -210,12 +214,23 @@ class WorkerPool:
         me = threading.current_thread()
         while (job := self._next_job(me)) is not None:
             while job is not None:
-                self._threads[me] = job
-                try:
-                    job()
-                except BaseException:
-                    _logger.exception("a worker thread failed at %s", job)
-                job = self._next_in_backlog(me)
+                job = self._do(me, job)
+
+    def _do(self, me: threading.Thread, job: Job) -> Job | None:
+        """Run a job; return another one that runs in its place, if one waits for it."""
+        self._threads[me] = job
+        say_done = None
+        try:
+            say_done = job()
+        except BaseException:
+            _logger.exception("a worker thread failed at %s", job)
+        following = self._next_in_backlog(me)
+        try:
+            if say_done is not None:
+                say_done()
+        except BaseException:
+            _logger.exception("a worker thread failed after %s", job)
+        return following
 
     def _next_job(self, me: threading.Thread) -> Job | None:
         """Wait for a job; None if this thread shall end."""
