@@ -132,7 +132,8 @@ class Host:
         try:
             with anyio.fail_after(HANG):
                 await app(self.scope, self.receive, self.send)
-            if not (self.complete or self._gone):
+            gone = self._gone or self.send_error or self.receive_error
+            if not (self.complete or gone):
                 self._object("returned without a complete response")
         finally:
             self.ended = True

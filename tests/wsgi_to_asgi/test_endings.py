@@ -1,0 +1,557 @@
+"""Every ending of a request, and what holds at each: the rows are `ENDINGS`, the columns the tests.
+
+A request ends by itself, by an error of its application, by the departure of its client, by the
+cancellation of its task, or with its event loop. Each of these may come at any point of the work.
+Whatever it was, and wherever it came:
+
+* the iterable is closed exactly once, in the thread of the call;
+* the worker's thread is back in the pool and serves the next request;
+* no task, no thread, and no reference cycle is left behind;
+* a log record says what happened, with method and path; a normal ending needs none;
+* the event loop ran on while the application blocked;
+* the server learns of the application's errors, and of nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import pytest
+
+from gatebridge.errors import ClientDisconnected, WsgiAppError
+from wsgi_to_asgi.apps import (
+    TEXT,
+    Blocks,
+    Environ,
+    Gate,
+    adapter,
+    statistics_say,
+)
+from wsgi_to_asgi.host import HANG, Host
+
+pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-CLOSE-01")]
+
+BLOCK = b"x" * 1024
+WINDOW = 4096  # bytes
+
+
+# --- one request, and what is seen of it ----------------------------------------------------------
+
+
+class Token:
+    """Something that can be put into an environ and be referred to weakly."""
+
+
+class Stage:
+    """One request on its way to its end: its application, its server, and what was seen of them.
+
+    Args:
+        ending: The row of the table.
+        portal: The way to the loop, on which the application waits at each of its steps.
+    """
+
+    def __init__(self, ending: Ending, portal: anyio.from_thread.BlockingPortal) -> None:
+        self.gate = Gate()  # where the application stops
+        self.busy = Gate()  # where the request stops that has the only thread
+        self.calls = 0
+        self.closes = 0
+        self.entered: list[str] = []  # the steps of the application
+        self.passed: list[str] = []  # those during which the loop ran on
+        self.threads: set[int] = set()
+        self.references: list[weakref.ref[Any]] = []  # to what must not outlive the request
+        self.raised: type[BaseException] | None = None  # what the server was told
+        self.raised_from: type[BaseException] | None = None
+        self.served = adapter(self._application(ending), threads=1, window_bytes=WINDOW)
+        self.host = Host(*ending.body, path="/ending", **ending.host)
+        self._portal = portal
+
+    def enter(self, step: str) -> None:
+        """Block the application until the event loop has run something else."""
+        self.threads.add(threading.get_ident())
+        self.entered.append(step)
+        self._portal.start_task_soon(anyio.lowlevel.checkpoint).result(HANG)
+        self.passed.append(step)
+
+    def refer_to(self, *items: Any) -> None:
+        self.references += [weakref.ref(item) for item in items]
+
+    def _application(self, ending: Ending) -> Any:
+        def application(environ: Environ, start_response: Any) -> Any:
+            if environ["PATH_INFO"] == "/ending":
+                self.calls += 1
+                environ["test.token"] = Token()
+                self.refer_to(environ["test.token"])
+                self.enter("call")
+                return ending.app(self, environ, start_response)
+            if environ["PATH_INFO"] == "/busy":
+                self.busy()
+            start_response("200 OK", [TEXT])
+            return [b"served"]
+
+        return application
+
+    async def serve_next(self) -> Host:
+        """Serve another request, which needs the one thread that there is."""
+        host = Host(path="/next")
+        await host.serve(self.served)
+        return host
+
+
+class Body(Blocks):
+    """An iterable on a stage; see `Blocks`."""
+
+    def __init__(self, stage: Stage, blocks: Iterable[Any], at_close: Any = None) -> None:
+        super().__init__(source=blocks)
+        self._stage = stage
+        self._at_close = at_close
+        stage.refer_to(self)
+
+    def __next__(self) -> bytes:
+        self._stage.enter("next")
+        return _perform(super().__next__())
+
+    def close(self) -> None:
+        self._stage.closes += 1
+        self._stage.enter("close")
+        _perform(self._at_close)
+
+
+def _perform(step: Any) -> Any:
+    """Raise a step that is an exception or a class of them; return any other."""
+    if isinstance(step, type) and issubclass(step, BaseException):
+        raise step("of the application")
+    if isinstance(step, BaseException):
+        try:
+            raise step
+        finally:
+            del step  # no cycle through its traceback
+    return step
+
+
+# --- applications ---------------------------------------------------------------------------------
+
+App = Callable[[Stage, Environ, Any], Any]
+
+
+def streams(*blocks: Any, at_close: Any = None, endless: bool = False) -> App:
+    """Return an application whose iterable gives these blocks; see `Body`."""
+
+    def app(stage: Stage, environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        source = [stage.gate.yields(b"x") if block is GATE else block for block in blocks]
+        rest = itertools.repeat(BLOCK) if endless else ()
+        return Body(stage, itertools.chain(source, rest), at_close)
+
+    return app
+
+
+GATE = object()  # among the blocks: the application stops there
+
+
+def gives_list(stage: Stage, environ: Environ, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [TEXT])
+    return [b"a", b"b"]
+
+
+def generates(stage: Stage, environ: Environ, start_response: Any) -> Iterator[bytes]:
+    """A generator's end is in its ``finally``: it has no other ``close``."""
+
+    def generator() -> Iterator[bytes]:
+        start_response("200 OK", [TEXT])
+        try:
+            for block in (b"a", b"b"):
+                stage.enter("next")
+                yield block
+        finally:
+            stage.closes += 1
+            stage.enter("close")
+
+    body = generator()
+    stage.refer_to(body)
+    return body
+
+
+def raises_in_call(kind: type[BaseException]) -> App:
+    def app(stage: Stage, environ: Environ, start_response: Any) -> Any:
+        return _perform(kind)
+
+    return app
+
+
+def raises_after_start_response(kind: type[BaseException]) -> App:
+    def app(stage: Stage, environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        return _perform(kind)
+
+    return app
+
+
+def raises_after_write(kind: type[BaseException]) -> App:
+    def app(stage: Stage, environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])(b"a")
+        return _perform(kind)
+
+    return app
+
+
+def reads(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    return [environ["wsgi.input"].read()]
+
+
+def reads_in_next(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    start_response("200 OK", [TEXT])
+    return Body(stage, [environ["wsgi.input"].read])
+
+
+def writes(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    write = start_response("200 OK", [TEXT])
+    while True:
+        write(BLOCK)
+
+
+def waits_in_call(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    stage.gate()
+    return streams(endless=True)(stage, environ, start_response)
+
+
+def waits_in_call_of_list(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    stage.gate()
+    return gives_list(stage, environ, start_response)
+
+
+def waits_in_call_of_generator(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    stage.gate()
+    return generates(stage, environ, start_response)
+
+
+# --- what comes from outside ----------------------------------------------------------------------
+
+Until = Callable[[Stage], Awaitable[None]]
+
+
+async def queued(stage: Stage) -> None:
+    await statistics_say(stage.served, running=1, waiting=1)
+
+
+async def receiving(stage: Stage) -> None:
+    await stage.host.until(lambda: stage.host.receives == 1)
+
+
+async def stopped(stage: Stage) -> None:
+    await stage.gate.reached()
+
+
+async def stopped_after_a_block(stage: Stage) -> None:
+    await stage.host.until(lambda: "body" in stage.host.types)
+    await stage.gate.reached()
+
+
+async def stalled(stage: Stage) -> None:
+    await statistics_say(stage.served, stalled=1, running=0)
+
+
+def client_leaves(stage: Stage, scope: anyio.CancelScope) -> None:
+    stage.host.disconnect()
+
+
+def send_fails(stage: Stage, scope: anyio.CancelScope) -> None:
+    stage.host.send_error = BrokenPipeError("of the server")
+
+
+def receive_fails(stage: Stage, scope: anyio.CancelScope) -> None:
+    stage.host.receive_error = ConnectionResetError("of the server")
+    stage.host.feed()
+
+
+def task_is_cancelled(stage: Stage, scope: anyio.CancelScope) -> None:
+    scope.cancel()
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One row.
+
+    Attributes:
+        app: The application.
+        until: Returns when the request is where something happens to it.
+        happens: What happens there, on the event loop.
+        closes: How often ``close()`` is called: not without an iterable that has one.
+        calls: How often the application is.
+        raises: What the server is told.
+        raises_from: What that was raised from.
+        logged: Whether there is a log record.
+        host: Arguments for `Host`.
+        body: Parts of the request's body.
+        client_reads: Whether each ``send`` returns.
+        not_yet_logged: Why the record is still missing.
+    """
+
+    app: App
+    until: Until | None = None
+    happens: Callable[[Stage, anyio.CancelScope], None] | None = None
+    closes: int = 1
+    calls: int = 1
+    raises: type[BaseException] | None = None
+    raises_from: type[BaseException] | None = None
+    logged: bool = True
+    host: dict[str, Any] = field(default_factory=dict)
+    body: tuple[bytes, ...] = ()
+    client_reads: bool = True
+    not_yet_logged: str | None = None
+
+
+NORMAL: dict[str, Ending] = {
+    "a list": Ending(gives_list, closes=0, logged=False),
+    "an iterable": Ending(streams(b"a", b"b"), logged=False),
+    "a generator": Ending(generates, logged=False),
+    "an empty iterable": Ending(streams(), logged=False),
+    "HEAD of an endless iterable": Ending(
+        streams(endless=True), logged=False, host={"method": "HEAD"}
+    ),
+    "HEAD of a generator": Ending(generates, logged=False, host={"method": "HEAD"}),
+}
+
+
+def _errors() -> Iterator[tuple[str, Ending]]:
+    """Yield what an application may raise, wherever it may do so."""
+    reason = "what is raised to the server has no record with method and path"
+    for kind in (ZeroDivisionError, OSError, SystemExit, KeyboardInterrupt, GeneratorExit,
+                 StopIteration):  # fmt: skip
+        told = kind if issubclass(kind, Exception) and kind is not StopIteration else WsgiAppError
+        row = Ending(gives_list, raises=told, not_yet_logged=reason)
+        if told is not kind:
+            row = replace(row, raises_from=kind)
+        name = kind.__name__
+        for where, app in (
+            ("in the call", raises_in_call(kind)),
+            ("after start_response", raises_after_start_response(kind)),
+            ("after write", raises_after_write(kind)),
+        ):
+            yield f"{name} {where}", replace(row, app=app, closes=0)
+        if kind is not StopIteration:  # which is the normal end of an iteration
+            yield f"{name} in the first block", replace(row, app=streams(kind))
+            yield f"{name} in a later block", replace(row, app=streams(b"a", b"b", kind))
+        yield f"{name} in close()", replace(row, app=streams(b"a", at_close=kind))
+        yield (
+            f"{name} in close() after another error",
+            replace(row, app=streams(b"a", LookupError, at_close=kind), raises=LookupError,
+                    raises_from=None),
+        )  # fmt: skip
+
+
+ERRORS = dict(_errors())
+
+NOT_CALLED: Any = {"closes": 0, "calls": 0}
+UPLOAD: Any = {"host": {"method": "POST", "open_end": True}, "body": (b"part",)}
+NO_OP_SEND = {"raises": False}
+MISSED = "there is no record of a request that was cancelled before its application was called"
+
+DEPARTURES: dict[str, Ending] = {
+    # Before the application is called.
+    "receiving": Ending(gives_list, receiving, client_leaves, **NOT_CALLED,
+                        host={"open_end": True}),
+    "queued": Ending(gives_list, queued, client_leaves, **NOT_CALLED),
+    "queued with a generator": Ending(generates, queued, client_leaves, **NOT_CALLED),
+    "queued with a body": Ending(reads, queued, client_leaves, **NOT_CALLED, **UPLOAD),
+    # While it reads.
+    "reading in the call": Ending(reads, stalled, client_leaves, closes=0, **UPLOAD),
+    "reading in a block": Ending(reads_in_next, stalled, client_leaves, **UPLOAD),
+    # While it computes.
+    "in the call": Ending(waits_in_call, stopped, client_leaves),
+    "in the call for a list": Ending(waits_in_call_of_list, stopped, client_leaves, closes=0),
+    "in the call for a generator": Ending(waits_in_call_of_generator, stopped, client_leaves),
+    "before the first block": Ending(streams(GATE, endless=True), stopped, client_leaves),
+    "between blocks": Ending(streams(b"a", GATE, endless=True), stopped_after_a_block,
+                             client_leaves),
+    # While it writes.
+    "in a full window": Ending(streams(endless=True), stalled, client_leaves, client_reads=False),
+    "in write()": Ending(writes, stalled, client_leaves, closes=0, client_reads=False),
+}  # fmt: skip
+
+
+def _outside() -> Iterator[tuple[str, Ending]]:
+    """Yield what may come from outside, wherever the request may be."""
+    for where, row in DEPARTURES.items():
+        yield f"client leaves, {where}", row
+        if row.calls and not row.body:
+            # Nobody can notice that a response which is complete at once went nowhere.
+            whole = row.app is waits_in_call_of_list
+            yield (
+                f"client leaves a send that does nothing, {where}",
+                replace(row, host={**row.host, **NO_OP_SEND}, logged=not whole),
+            )
+        if row.until in (stopped, stopped_after_a_block):
+            yield f"send fails, {where}", replace(row, happens=send_fails)
+        if row.body and row.calls:
+            yield f"receive fails, {where}", replace(row, happens=receive_fails)
+        missed = MISSED if row.until is receiving else None
+        yield (
+            f"cancelled, {where}",
+            replace(row, happens=task_is_cancelled, not_yet_logged=missed),
+        )
+
+
+OUTSIDE = dict(_outside())
+ENDINGS = {**NORMAL, **ERRORS, **OUTSIDE}
+
+
+# --- playing a row --------------------------------------------------------------------------------
+
+
+async def play(ending: Ending, on_stage: Callable[[Stage], None] | None = None) -> Stage:
+    """Serve a request to its ending, and wait until nothing of it runs any more."""
+    async with anyio.from_thread.BlockingPortal() as portal, AsyncExitStack() as stack:
+        stage = Stage(ending, portal)
+        if on_stage is not None:
+            on_stage(stage)
+        if not ending.client_reads:
+            stage.host.stop_reading()
+        if ending.until is queued:
+            await stack.enter_async_context(_busy(stage))
+        async with stage.host.background(stage.served) as scope:
+            if ending.until is not None and ending.happens is not None:
+                await ending.until(stage)
+                ending.happens(stage, scope)
+                if ending.happens is not task_is_cancelled:
+                    stage.gate.open()
+        if ending.happens is task_is_cancelled:
+            assert stage.host.ended  # although the application may still be at work
+            stage.gate.open()
+        if error := stage.host.error:
+            stage.raised, stage.raised_from = type(error), type(error.__cause__)
+        stage.host.error = stage.host.send_error = stage.host.receive_error = error = None
+        stage.busy.open()
+        await statistics_say(stage.served, running=0, stalled=0, waiting=0)
+    return stage
+
+
+@asynccontextmanager
+async def _busy(stage: Stage) -> AsyncIterator[None]:
+    """Let another request have the only thread until its gate is opened."""
+    busy = Host(path="/busy")
+    async with busy.background(stage.served):
+        await stage.busy.reached()
+        yield
+    assert busy.body == b"served"
+
+
+def rows(*, log: bool = False) -> Any:
+    """Parametrise a test with every row."""
+    return pytest.mark.parametrize(
+        "ending",
+        [
+            pytest.param(
+                ending,
+                id=name,
+                marks=[pytest.mark.xfail(strict=True, reason=ending.not_yet_logged)]
+                if log and ending.not_yet_logged
+                else [],
+            )
+            for name, ending in ENDINGS.items()
+        ],
+    )
+
+
+# --- the columns ----------------------------------------------------------------------------------
+
+
+@rows()
+async def test_the_iterable_is_closed_exactly_once(ending: Ending) -> None:
+    """In the thread in which the application was called; and it is called once, or never."""
+    stage = await play(ending)
+    assert (stage.calls, stage.closes) == (ending.calls, ending.closes)
+    assert len(stage.threads) == ending.calls
+    assert threading.get_ident() not in stage.threads
+
+
+@rows()
+async def test_the_thread_serves_the_next_request(ending: Ending) -> None:
+    """There is only one thread, so that nothing would be served if it had not come back."""
+    stage = await play(ending)
+    host = await stage.serve_next()
+    assert (host.status, host.body) == (200, b"served")
+    await statistics_say(stage.served, threads=1, running=0, stalled=0, waiting=0)
+
+
+@rows()
+async def test_no_task_and_no_thread_is_left(ending: Ending) -> None:
+    """But for the one thread that waits for the next request."""
+    tasks, threads = _tasks(), _threads()
+    stage = await play(ending)
+    assert _tasks() == tasks
+    assert len(_threads() - threads) == stage.served.statistics().threads <= 1
+
+
+def _tasks() -> set[int]:
+    return {task.id for task in anyio.get_running_tasks()}
+
+
+def _threads() -> set[threading.Thread]:
+    """Return the threads of this process without those of anyio, which the test itself uses."""
+    return {
+        thread
+        for thread in threading.enumerate()
+        if not thread.name.lower().startswith(("anyio", "trio"))
+    }
+
+
+@rows()
+async def test_neither_environ_nor_iterable_outlives_the_request(
+    ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They go at once, not at the next run of the collector of cycles."""
+    caplog.set_level(logging.CRITICAL + 1, "gatebridge")  # a record keeps its error, and all of it
+    gc.disable()
+    try:
+        stage = await play(ending)
+        await stage.serve_next()  # the thread has let go of what it worked at
+        assert len(stage.references) >= ending.calls
+        assert [each for each in stage.references if each() is not None] == []
+    finally:
+        gc.enable()
+
+
+@rows(log=True)
+async def test_a_record_names_the_request_and_what_ended_it(
+    ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At any level. Of a normal ending nothing is logged, and no record leaves the request out."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    stage = await play(ending)
+    method = stage.host.scope["method"]
+    records = [record.getMessage() for record in caplog.records if record.name == "gatebridge"]
+    assert bool(records) is ending.logged
+    assert [each for each in records if method not in each or "/ending" not in each] == []
+    if ending.raises is None:
+        assert len(records) == ending.logged
+
+
+@rows()
+async def test_the_event_loop_runs_on_while_the_application_blocks(ending: Ending) -> None:
+    """In the call, in each block and in ``close()`` the application waits for the loop to turn."""
+    stage = await play(ending)
+    assert stage.passed == stage.entered
+    assert ("call" in stage.passed, "close" in stage.passed) == (ending.calls, ending.closes)
+
+
+@rows()
+async def test_the_server_is_told_of_errors_of_the_application_only(ending: Ending) -> None:
+    """A departure or a cancellation is no error, whatever it made the application raise."""
+    stage = await play(ending)
+    assert stage.raised is ending.raises
+    if ending.raises_from is not None:
+        assert stage.raised_from is ending.raises_from
