@@ -17,16 +17,18 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from gatebridge.errors import ClientDisconnected, WsgiAppError
@@ -59,11 +61,13 @@ class Stage:
 
     Args:
         ending: The row of the table.
-        portal: The way to the loop, on which the application waits at each of its steps.
+        portal: The way to the loop, on which the application waits at each of its steps; None if
+            the loop is to end before the application does.
     """
 
-    def __init__(self, ending: Ending, portal: anyio.from_thread.BlockingPortal) -> None:
+    def __init__(self, ending: Ending, portal: anyio.from_thread.BlockingPortal | None) -> None:
         self.gate = Gate()  # where the application stops
+        self.afterwards = Gate()  # where its threads stop until the request is over
         self.busy = Gate()  # where the request stops that has the only thread
         self.calls = 0
         self.closes = 0
@@ -71,6 +75,8 @@ class Stage:
         self.passed: list[str] = []  # those during which the loop ran on
         self.threads: set[int] = set()
         self.references: list[weakref.ref[Any]] = []  # to what must not outlive the request
+        self.helpers: list[threading.Thread] = []  # that the application has started
+        self.uncaught: list[type[BaseException]] = []  # in these
         self.raised: type[BaseException] | None = None  # what the server was told
         self.raised_from: type[BaseException] | None = None
         self.served = adapter(self._application(ending), threads=1, window_bytes=WINDOW)
@@ -81,7 +87,8 @@ class Stage:
         """Block the application until the event loop has run something else."""
         self.threads.add(threading.get_ident())
         self.entered.append(step)
-        self._portal.start_task_soon(anyio.lowlevel.checkpoint).result(HANG)
+        if self._portal is not None:
+            self._portal.start_task_soon(anyio.lowlevel.checkpoint).result(HANG)
         self.passed.append(step)
 
     def refer_to(self, *items: Any) -> None:
@@ -237,6 +244,49 @@ def waits_in_call_of_generator(stage: Stage, environ: Environ, start_response: A
     return generates(stage, environ, start_response)
 
 
+def starts_thread(work: Callable[[Environ, Any], object], *, at_once: bool) -> App:
+    """Return an application with a thread of its own, which works during or after the request."""
+
+    def app(stage: Stage, environ: Environ, start_response: Any) -> Any:
+        write = start_response("200 OK", [TEXT])
+
+        def run() -> None:
+            if not at_once:
+                stage.afterwards()
+            work(environ, {"write": write, "start_response": start_response})
+
+        stage.helpers.append(threading.Thread(target=run, name="of the application"))
+        stage.helpers[-1].start()
+        if at_once:
+            stage.helpers[-1].join(HANG)
+        return Body(stage, [b"a", b"b"], GATE)
+
+    return app
+
+
+def fails(environ: Environ, callables: Any) -> None:
+    raise ZeroDivisionError("of a thread of the application")
+
+
+def writes_more(environ: Environ, callables: Any) -> None:
+    callables["write"](b"c")
+
+
+def starts_again(environ: Environ, callables: Any) -> None:
+    callables["start_response"]("500 Late", [TEXT])
+
+
+def starts_again_with_error(environ: Environ, callables: Any) -> None:
+    try:
+        fails(environ, callables)
+    except ZeroDivisionError:
+        callables["start_response"]("500 Late", [TEXT], sys.exc_info())
+
+
+def reads_more(environ: Environ, callables: Any) -> None:
+    environ["wsgi.input"].read()
+
+
 # --- what comes from outside ----------------------------------------------------------------------
 
 Until = Callable[[Stage], Awaitable[None]]
@@ -319,10 +369,12 @@ class Ending:
         closes: How often ``close()`` is called: not without an iterable that has one.
         calls: How often the application is.
         raises: What the server is told.
-        raises_from: What that was raised from.
+        raised_from: What that was raised from.
         logged: Whether there is a log record.
         host: Arguments for `Host`.
         body: Parts of the request's body.
+        uncaught: What a thread of the application fails with.
+        response: The body of a response that is complete.
         client_reads: Whether each ``send`` returns.
         wrong_record: Why there is still no record, or one too many.
     """
@@ -333,10 +385,12 @@ class Ending:
     closes: int = 1
     calls: int = 1
     raises: type[BaseException] | None = None
-    raises_from: type[BaseException] | None = None
+    raised_from: type[BaseException] | None = None
     logged: bool = True
     host: dict[str, Any] = field(default_factory=dict)
     body: tuple[bytes, ...] = ()
+    uncaught: type[BaseException] | None = None
+    response: bytes | None = None
     client_reads: bool = True
     wrong_record: str | None = None
 
@@ -344,52 +398,74 @@ class Ending:
 UNTRUE = "a record says that the client left early, if receive says so as soon as all was sent"
 
 HEAD = {"method": "HEAD"}
+UPLOAD: Any = {"host": {"method": "POST", "open_end": True}, "body": (b"part",)}
 
 NORMAL: dict[str, Ending] = {
-    "a list": Ending(gives_list, closes=0, logged=False),
-    "an iterable": Ending(
-        streams(b"a", b"b", at_close=GATE), closing, nothing, logged=False, wrong_record=UNTRUE
-    ),
-    "a generator": Ending(generates, ending, client_reads_on, logged=False, wrong_record=UNTRUE),
-    "an empty iterable": Ending(streams(at_close=GATE), closing, nothing, logged=False),
-    "HEAD of an endless iterable": Ending(
-        streams(endless=True, at_close=GATE), closing, nothing, logged=False, host=HEAD
-    ),
-    "HEAD of a generator": Ending(generates, logged=False, host=HEAD),
-}
+    "a list": Ending(gives_list, closes=0, response=b"ab", logged=False),
+    "an iterable": Ending(streams(b"a", b"b", at_close=GATE), closing, nothing,
+                          response=b"ab", logged=False, wrong_record=UNTRUE),
+    "a generator": Ending(generates, ending, client_reads_on,
+                          response=b"ab", logged=False, wrong_record=UNTRUE),
+    "an empty iterable": Ending(streams(at_close=GATE), closing, nothing,
+                                response=b"", logged=False),
+    "HEAD of an endless iterable": Ending(streams(endless=True, at_close=GATE), closing, nothing,
+                                          response=b"", logged=False, host=HEAD),
+    "HEAD of a generator": Ending(generates, response=b"", logged=False, host=HEAD),
+}  # fmt: skip
+
+
+PROPAGATES = "what is raised to the server has no record with method and path"
 
 
 def _errors() -> Iterator[tuple[str, Ending]]:
     """Yield what an application may raise, wherever it may do so."""
-    reason = "what is raised to the server has no record with method and path"
-    for kind in (ZeroDivisionError, OSError, SystemExit, KeyboardInterrupt, GeneratorExit,
-                 StopIteration):  # fmt: skip
-        told = kind if issubclass(kind, Exception) and kind is not StopIteration else WsgiAppError
-        row = Ending(gives_list, raises=told, wrong_record=reason)
-        if told is not kind:
-            row = replace(row, raises_from=kind)
-        name = kind.__name__
-        for where, app in (
-            ("in the call", raises_in_call(kind)),
-            ("after start_response", raises_after_start_response(kind)),
-            ("after write", raises_after_write(kind)),
-        ):
-            yield f"{name} {where}", replace(row, app=app, closes=0)
-        if kind is not StopIteration:  # which is the normal end of an iteration
-            yield f"{name} in the first block", replace(row, app=streams(kind))
-            yield f"{name} in a later block", replace(row, app=streams(b"a", b"b", kind))
-        yield f"{name} in close()", replace(row, app=streams(b"a", at_close=kind))
-        yield (
-            f"{name} in close() after another error",
-            replace(row, app=streams(b"a", LookupError, at_close=kind), raises=LookupError,
-                    raises_from=None),
-        )  # fmt: skip
+    for kind, told in (
+        (ZeroDivisionError, ZeroDivisionError),
+        (SystemExit, WsgiAppError),
+        (KeyboardInterrupt, WsgiAppError),
+        (GeneratorExit, WsgiAppError),
+        (StopIteration, WsgiAppError),
+    ):
+        raised_from = None if told is kind else kind
+        row = Ending(gives_list, raises=told, raised_from=raised_from, wrong_record=PROPAGATES)
+        places = {
+            "in the call": replace(row, app=raises_in_call(kind), closes=0),
+            "after start_response": replace(row, app=raises_after_start_response(kind), closes=0),
+            "after write": replace(row, app=raises_after_write(kind), closes=0),
+            "in the first block": replace(row, app=streams(kind)),
+            "in a later block": replace(row, app=streams(b"a", b"b", kind)),
+            "in close()": replace(row, app=streams(b"a", at_close=kind), response=b"a"),
+        }
+        if kind is StopIteration:  # out of an iterable it is no error
+            del places["in the first block"], places["in a later block"]
+        for place, each in places.items():
+            yield f"{kind.__name__} {place}", each
+        if kind is not StopIteration:
+            both = streams(b"a", LookupError, at_close=kind)
+            both_row = replace(row, app=both, raises=LookupError, raised_from=None)
+            yield f"{kind.__name__} in close() after another error", both_row
 
 
 ERRORS = dict(_errors())
 
+# A thread of the application is not the adapter's: the interpreter reports what it raises.
+THREADS: dict[str, Ending] = {
+    f"a thread of the application {what}": Ending(
+        starts_thread(work, at_once=at_once), closing, nothing, uncaught=kind, response=b"ab",
+        logged=False, wrong_record=UNTRUE, **more
+    )
+    for what, work, at_once, kind, more in (
+        ("raises during the request", fails, True, ZeroDivisionError, {}),
+        ("raises after the request", fails, False, ZeroDivisionError, {}),
+        ("writes after the request", writes_more, False, WsgiAppError, {}),
+        ("calls start_response after the request", starts_again, False, WsgiAppError, {}),
+        ("reports an error after the request", starts_again_with_error, False, ZeroDivisionError,
+         {}),
+        ("reads after the request", reads_more, False, ClientDisconnected, UPLOAD),
+    )
+}  # fmt: skip
+
 NOT_CALLED: Any = {"closes": 0, "calls": 0}
-UPLOAD: Any = {"host": {"method": "POST", "open_end": True}, "body": (b"part",)}
 NO_OP_SEND = {"raises": False}
 MISSED = "there is no record of a request that was cancelled before its application was called"
 
@@ -439,18 +515,17 @@ def _outside() -> Iterator[tuple[str, Ending]]:
 
 
 OUTSIDE = dict(_outside())
-ENDINGS = {**NORMAL, **ERRORS, **OUTSIDE}
+ENDINGS = {**NORMAL, **ERRORS, **THREADS, **OUTSIDE}
 
 
 # --- playing a row --------------------------------------------------------------------------------
 
 
-async def play(ending: Ending, on_stage: Callable[[Stage], None] | None = None) -> Stage:
+async def play(ending: Ending) -> Stage:
     """Serve a request to its ending, and wait until nothing of it runs any more."""
     async with anyio.from_thread.BlockingPortal() as portal, AsyncExitStack() as stack:
         stage = Stage(ending, portal)
-        if on_stage is not None:
-            on_stage(stage)
+        stack.enter_context(_reports_of_threads(stage))
         if not ending.client_reads:
             stage.host.stop_reading()
         if ending.until is queued:
@@ -468,8 +543,21 @@ async def play(ending: Ending, on_stage: Callable[[Stage], None] | None = None) 
             stage.raised, stage.raised_from = type(error), type(error.__cause__)
         stage.host.error = stage.host.send_error = stage.host.receive_error = error = None
         stage.busy.open()
+        stage.afterwards.open()
+        for thread in stage.helpers:
+            await anyio.to_thread.run_sync(thread.join, HANG)
         await statistics_say(stage.served, running=0, stalled=0, waiting=0)
     return stage
+
+
+@contextmanager
+def _reports_of_threads(stage: Stage) -> Iterator[None]:
+    """Keep what the interpreter says of a thread that failed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            threading, "excepthook", lambda report: stage.uncaught.append(report.exc_type)
+        )
+        yield
 
 
 @asynccontextmanager
@@ -553,6 +641,7 @@ async def test_neither_environ_nor_iterable_outlives_the_request(
     """
     caplog.set_level(logging.CRITICAL + 1, "gatebridge")  # a record keeps its error, and all of it
     gc.disable()
+    gc.freeze()  # the collector shall look at this request only, which is quick
     try:
         stage = await play(ending)
         await stage.serve_next()  # the thread has let go of what it worked at
@@ -563,6 +652,7 @@ async def test_neither_environ_nor_iterable_outlives_the_request(
         assert len(stage.references) >= ending.calls
         assert [each for each in stage.references if each() is not None] == []
     finally:
+        gc.unfreeze()
         gc.enable()
 
 
@@ -590,9 +680,15 @@ async def test_the_event_loop_runs_on_while_the_application_blocks(ending: Endin
 
 
 @rows()
-async def test_the_server_is_told_of_errors_of_the_application_only(ending: Ending) -> None:
-    """A departure or a cancellation is no error, whatever it made the application raise."""
+async def test_server_and_client_are_told_the_truth(ending: Ending) -> None:
+    """The server of the application's errors only, the client of an end only if there was one.
+
+    A departure or a cancellation is no error, whatever it made the application raise. What a thread
+    of the application raises harms nobody.
+    """
     stage = await play(ending)
     assert stage.raised is ending.raises
-    if ending.raises_from is not None:
-        assert stage.raised_from is ending.raises_from
+    if ending.raised_from is not None:
+        assert stage.raised_from is ending.raised_from
+    assert (stage.host.body if stage.host.complete else None) == ending.response
+    assert stage.uncaught == ([ending.uncaught] if ending.uncaught else [])
