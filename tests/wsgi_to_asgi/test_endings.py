@@ -14,6 +14,7 @@ Whatever it was, and wherever it came:
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import itertools
 import logging
@@ -31,6 +32,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from gatebridge._bodies import gate
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (
     TEXT,
@@ -692,3 +694,104 @@ async def test_server_and_client_are_told_the_truth(ending: Ending) -> None:
         assert stage.raised_from is ending.raised_from
     assert (stage.host.body if stage.host.complete else None) == ending.response
     assert stage.uncaught == ([ending.uncaught] if ending.uncaught else [])
+
+
+# --- the loop itself ends -------------------------------------------------------------------------
+
+UNDER_WAY = {
+    where: row
+    for where, row in DEPARTURES.items()
+    if row.until not in (receiving, queued)  # there is nothing of them outside of the loop
+}
+
+NO_LOOP = "there is no record of a request whose event loop was closed"
+
+
+class LoopError(Exception):
+    """What ends a loop."""
+
+
+@pytest.fixture(params=UNDER_WAY, ids=str)
+def lost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ending:
+    """A request that is under way when its loop ends."""
+    monkeypatch.setattr(gate, "_CHECK_SECONDS", 0.01)
+    return UNDER_WAY[request.param]
+
+
+@pytest.mark.clause("D-50")
+def test_a_loop_that_ends_by_an_error_cancels_its_requests(
+    lost: Ending, anyio_backend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker goes on without it, to the next step of the application."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    stages: list[Stage] = []
+
+    async def serve_until_error() -> None:
+        async with anyio.create_task_group() as group:
+            stage = Stage(lost, None)
+            stages.append(stage)
+            if not lost.client_reads:
+                stage.host.stop_reading()
+            group.start_soon(stage.host.serve, stage.served)
+            assert lost.until is not None
+            await lost.until(stage)
+            raise LoopError
+
+    backend, options = anyio_backend
+    with pytest.raises(Exception, match="TaskGroup|nursery"):
+        anyio.run(serve_until_error, backend=backend, backend_options=options)
+    _outlives_its_loop(stages[0], lost, anyio_backend)
+    assert [record.getMessage() for record in caplog.records] == [_name(stages[0]) + ": cancelled"]
+
+
+@pytest.fixture(params=[pytest.param(False, id="asyncio"), pytest.param(True, id="uvloop")])
+def new_event_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    if request.param:
+        return pytest.importorskip("uvloop").new_event_loop  # type: ignore[no-any-return]
+    return asyncio.new_event_loop
+
+
+@pytest.mark.parametrize(
+    "logs", [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, reason=NO_LOOP))]
+)
+def test_a_loop_that_is_closed_without_a_word_frees_its_workers(
+    lost: Ending,
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop],
+    logs: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing was cancelled: the worker finds out by itself."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    loop = new_event_loop()
+
+    async def start() -> tuple[Stage, asyncio.Task[None]]:
+        stage = Stage(lost, None)
+        if not lost.client_reads:
+            stage.host.stop_reading()
+        host = stage.host
+        task = asyncio.create_task(stage.served(host.scope, host.receive, host.send))
+        assert lost.until is not None
+        await lost.until(stage)
+        return stage, task
+
+    stage, task = loop.run_until_complete(start())
+    loop.close()
+    _outlives_its_loop(stage, lost, ("asyncio", {}))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    if logs:
+        assert _name(stage) in caplog.text
+
+
+def _name(stage: Stage) -> str:
+    return f"{stage.host.scope['method']} '/ending'"
+
+
+def _outlives_its_loop(stage: Stage, ending: Ending, backend: Any) -> None:
+    """Let the application go on: it ends, and its thread serves the next request on a new loop."""
+    stage.gate.open()
+    assert stage.served._pool.close(HANG) == []
+    stage.served._pool.open()
+    assert (stage.calls, stage.closes) == (ending.calls, ending.closes)
+    host = anyio.run(stage.serve_next, backend=backend[0], backend_options=backend[1])
+    assert (host.status, host.body) == (200, b"served")
+    assert stage.served._pool.close(HANG) == []
