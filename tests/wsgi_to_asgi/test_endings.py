@@ -738,7 +738,7 @@ def test_a_loop_that_ends_by_an_error_cancels_its_requests(
             raise LoopError
 
     backend, options = anyio_backend
-    with pytest.raises(Exception, match="TaskGroup|nursery"):
+    with pytest.raises(Exception, match=r"TaskGroup|nursery"):
         anyio.run(serve_until_error, backend=backend, backend_options=options)
     _outlives_its_loop(stages[0], lost, anyio_backend)
     assert [record.getMessage() for record in caplog.records] == [_name(stages[0]) + ": cancelled"]
