@@ -538,6 +538,8 @@ async def play(ending: Ending) -> Stage:
                 ending.happens(stage, scope)
                 if ending.happens is not task_is_cancelled:
                     stage.gate.open()
+        if ending.until is queued:
+            assert stage.served.statistics().waiting == 0  # while the only thread is still busy
         if ending.happens is task_is_cancelled:
             assert stage.host.ended  # although the application may still be at work
             stage.gate.open()
@@ -592,6 +594,19 @@ def rows(*, log: bool = False) -> Any:
 # --- the columns ----------------------------------------------------------------------------------
 
 
+@pytest.mark.clause(
+    "W-CALL-04",
+    "W-ERR-03",
+    "D-24",
+    "D-27",
+    "D-29",
+    "D-30",
+    "D-31",
+    "D-50",
+    "A-HTTP-31",
+    "A-HTTP-33",
+    "H-STAT-07",
+)
 @rows()
 async def test_the_iterable_is_closed_exactly_once(ending: Ending) -> None:
     """In the thread in which the application was called; and it is called once, or never."""
@@ -601,6 +616,7 @@ async def test_the_iterable_is_closed_exactly_once(ending: Ending) -> None:
     assert threading.get_ident() not in stage.threads
 
 
+@pytest.mark.clause("W-CALL-03", "W-CALL-04", "D-28", "D-30", "D-50")
 @rows()
 async def test_the_thread_serves_the_next_request(ending: Ending) -> None:
     """There is only one thread, so that nothing would be served if it had not come back."""
@@ -610,6 +626,7 @@ async def test_the_thread_serves_the_next_request(ending: Ending) -> None:
     await statistics_say(stage.served, threads=1, running=0, stalled=0, waiting=0)
 
 
+@pytest.mark.clause("D-50")
 @rows()
 async def test_no_task_and_no_thread_is_left(ending: Ending) -> None:
     """But for the one thread that waits for the next request."""
@@ -681,6 +698,9 @@ async def test_the_event_loop_runs_on_while_the_application_blocks(ending: Endin
     assert ("call" in stage.passed, "close" in stage.passed) == (ending.calls, ending.closes)
 
 
+@pytest.mark.clause(
+    "W-ERR-01", "W-ERR-03", "A-CORE-10", "A-HTTP-21", "A-HTTP-31", "D-27", "D-28", "D-29", "D-30"
+)
 @rows()
 async def test_server_and_client_are_told_the_truth(ending: Ending) -> None:
     """The server of the application's errors only, the client of an end only if there was one.
