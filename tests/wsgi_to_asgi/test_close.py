@@ -1,4 +1,4 @@
-"""The iterable is closed exactly once: for results of every kind, and when relative to the response.
+"""The iterable is closed exactly once: results of every kind, and when it is closed.
 
 That it is so for every ending of a request stands in test_endings.py.
 """

@@ -1,4 +1,4 @@
-"""The thread that a request runs in, and the numbers about threads; test_context.py has the rest."""
+"""The thread that a request runs in, and the numbers about threads."""
 
 from __future__ import annotations
 
