@@ -132,8 +132,7 @@ class Host:
         try:
             with anyio.fail_after(HANG):
                 await app(self.scope, self.receive, self.send)
-            gone = self._gone or self.send_error or self.receive_error
-            if not (self.complete or gone):
+            if not (self.complete or self._gone or self.send_error or self.receive_error):
                 self._object("returned without a complete response")
         finally:
             self.ended = True
