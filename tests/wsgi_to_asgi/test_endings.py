@@ -318,7 +318,7 @@ async def closing(stage: Stage) -> None:
     await anyio.wait_all_tasks_blocked()
 
 
-async def ending(stage: Stage) -> None:
+async def sending_the_end(stage: Stage) -> None:
     """The last message is being sent."""
     await stage.gate.reached()
     await stage.host.until(lambda: stage.host.body == b"ab")
@@ -406,7 +406,7 @@ NORMAL: dict[str, Ending] = {
     "a list": Ending(gives_list, closes=0, response=b"ab", logged=False),
     "an iterable": Ending(streams(b"a", b"b", at_close=GATE), closing, nothing,
                           response=b"ab", logged=False, wrong_record=UNTRUE),
-    "a generator": Ending(generates, ending, client_reads_on,
+    "a generator": Ending(generates, sending_the_end, client_reads_on,
                           response=b"ab", logged=False, wrong_record=UNTRUE),
     "an empty iterable": Ending(streams(at_close=GATE), closing, nothing,
                                 response=b"", logged=False),
