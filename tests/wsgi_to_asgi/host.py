@@ -132,7 +132,7 @@ class Host:
         try:
             with anyio.fail_after(HANG):
                 await app(self.scope, self.receive, self.send)
-            if not (self.complete or self._gone):
+            if not (self.complete or self._gone or self.send_error or self.receive_error):
                 self._object("returned without a complete response")
         finally:
             self.ended = True

@@ -6,7 +6,6 @@ import asyncio
 import io
 import logging
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,48 +99,6 @@ async def test_an_applications_error_is_not_logged_twice(
     assert (record.levelno, record.exc_info) == (logging.INFO, None)
     phase = "before" if where == "at once" else "after"
     assert record.message == f"GET '/sum': ZeroDivisionError {phase} the response had begun"
-
-
-@pytest.mark.clause("D-28", "W-ERR-01")
-@pytest.mark.parametrize(
-    ("kind", "where"),
-    [
-        (kind, where)
-        for kind in (SystemExit, KeyboardInterrupt, GeneratorExit, BaseException)
-        for where in (*BEFORE_START, *AFTER_START)
-    ]
-    # Out of `next` it is the end of the iteration.
-    + [(StopIteration, where) for where in ("at once", "after start_response", "after write")],
-)
-async def test_what_would_end_the_server_is_wrapped(kind: type[BaseException], where: str) -> None:
-    error = kind("of the app")
-    host = Host()
-    with pytest.raises(WsgiAppError) as caught:
-        await host.serve(adapter(raising_app(where, error)))
-    assert caught.value.__cause__ is error
-    assert not host.complete
-
-
-@pytest.mark.clause("D-28")
-async def test_the_worker_survives_an_exit() -> None:
-    """With one thread: the next request is served by the same one."""
-    exits = [SystemExit(3), None]
-    threads: list[int] = []
-
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
-        threads.append(threading.get_ident())
-        if error := exits.pop(0):
-            raise error
-        start_response("200 OK", [TEXT])
-        return [b"x"]
-
-    served = adapter(app, threads=1)
-    with pytest.raises(WsgiAppError):
-        await Host().serve(served)
-    host = Host()
-    await host.serve(served)
-    assert host.body == b"x"
-    assert len(set(threads)) == 1
 
 
 @pytest.mark.clause("D-28")
@@ -311,12 +268,3 @@ async def test_errors_are_dropped_where_there_is_no_stderr(monkeypatch: pytest.M
         patch.setattr(sys, "stderr", None)
         host = await serve(write_errors("text"))
     assert host.status == 200
-
-
-@pytest.mark.clause("D-30", "W-CALL-04")
-async def test_a_failing_client_does_not_hold_a_place() -> None:
-    served = adapter(raising_app("later", ZeroDivisionError()), threads=1)
-    for _ in range(3):
-        with pytest.raises(ZeroDivisionError):
-            await Host().serve(served)
-    await statistics_say(served, running=0, stalled=0, waiting=0)

@@ -154,50 +154,6 @@ async def test_past_the_queue_the_answer_is_503_with_retry_after(
     assert any("503" in record.getMessage() for record in caplog.records)
 
 
-@pytest.mark.clause("D-30", "W-CALL-04")
-@pytest.mark.parametrize("cancels", [True, False], ids=["cancelled", "left during upload"])
-async def test_a_queued_request_is_withdrawn_when_its_client_leaves(cancels: bool) -> None:
-    gate = Gate()
-    calls: list[str] = []
-
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
-        calls.append(environ["PATH_INFO"])
-        return reading_app(environ, start_response) if gate() == b"" else []
-
-    served = adapter(app, threads=1)
-    running, queued = Host(path="/running"), Host(b"part", open_end=True, path="/queued")
-    async with running.background(served):
-        await gate.reached()
-        async with queued.background(served) as scope:
-            await statistics_say(served, waiting=1)
-            scope.cancel() if cancels else queued.disconnect()
-        assert served.statistics().waiting == 0
-        gate.open()
-    assert (queued.error, queued.sent) == (None, [])
-    assert calls == ["/running"]
-
-
-@pytest.mark.clause("D-30", "W-CALL-04")
-async def test_a_queued_request_is_withdrawn_also_if_its_body_was_complete() -> None:
-    gate = Gate()
-    calls: list[str] = []
-
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
-        calls.append(environ["PATH_INFO"])
-        gate()
-        return reading_app(environ, start_response)
-
-    served = adapter(app, threads=1)
-    running, queued = Host(path="/running"), Host(path="/queued")
-    async with running.background(served):
-        await gate.reached()
-        async with queued.background(served):
-            await statistics_say(served, waiting=1)
-            queued.disconnect()
-        gate.open()
-    assert (queued.error, queued.sent, calls) == (None, [], ["/running"])
-
-
 # --- windows --------------------------------------------------------------------------------------
 
 

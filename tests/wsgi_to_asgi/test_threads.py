@@ -1,4 +1,4 @@
-"""The thread and the context that a request runs in, and the numbers about them."""
+"""The thread that a request runs in, and the numbers about threads."""
 
 from __future__ import annotations
 
@@ -47,45 +47,6 @@ async def test_a_request_stays_in_one_thread_and_one_context() -> None:
         assert {each[1:] for each in seen} == {(path, path)}
         assert len({each[0] for each in seen}) == 1
         assert threading.get_ident() != seen[0][0]
-
-
-@pytest.mark.clause("W-CALL-03")
-async def test_it_runs_in_a_copy_of_the_tasks_context() -> None:
-    """What the server's task has set is seen; what the application sets stays within."""
-    seen: list[str] = []
-
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
-        seen.append(variable.get())
-        variable.set("changed by the application")
-        start_response("200 OK", [TEXT])
-        return []
-
-    served = adapter(app, threads=1)
-    for value in ("first", "second"):
-        variable.set(value)
-        await Host().serve(served)
-        assert variable.get() == value
-    assert seen == ["first", "second"]
-
-
-@pytest.mark.clause("W-CALL-03")
-async def test_a_thread_carries_no_context_to_the_next_request() -> None:
-    seen: list[str] = []
-
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
-        seen.append(variable.get())
-        variable.set("left behind")
-        start_response("200 OK", [TEXT])
-        return []
-
-    served = adapter(app, threads=1)
-
-    async def serve_in_fresh_context() -> None:
-        await Host().serve(served)
-
-    for _ in range(2):
-        await serve_in_fresh_context()
-    assert seen == ["default", "default"]
 
 
 @pytest.mark.clause("W-HTTP-06", "W-ENV-19")
