@@ -6,7 +6,6 @@ application does wrong is raised from here, into the application where the speci
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -29,8 +28,6 @@ from gatebridge.types import (
     WSGIEnvironment,
 )
 
-_logger = logging.getLogger("gatebridge")
-
 
 class WsgiCall:
     """The state of one response, and the callables that the application is handed.
@@ -52,6 +49,7 @@ class WsgiCall:
         "_remaining",
         "_sends_content",
         "_wrote",
+        "close_error",
         "started",
         "whole",
     )
@@ -70,12 +68,14 @@ class WsgiCall:
         self._wrote = False
         self._over = False  # the body is complete; more would be surplus
         self.started = False  # the head was handed over and cannot be replaced
+        self.close_error: BaseException | None = None  # of an iterable that had failed already
         self.whole: tuple[HTTPSendMessage, ...] = ()  # left to be sent with the end of the call
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
         """Call the application, send what it returns, and close that.
 
-        A result that is complete at once is left in `whole`.
+        A result that is complete at once is left in `whole`. What ``close()`` raised after another
+        error, which is raised from here, is left in `close_error`.
 
         Args:
             app: The application.
@@ -97,8 +97,8 @@ class WsgiCall:
         except BaseException:
             try:
                 _close(iterable)
-            except BaseException:
-                _logger.exception("close() failed after another error, which is raised")
+            except BaseException as exc:  # noqa: BLE001 - logged by the caller
+                self.close_error = exc
             raise
         _close(iterable)
         if self._remaining is not None and self._remaining < 0:

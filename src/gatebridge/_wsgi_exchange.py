@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import anyio
 
 from gatebridge._bodies.channel import ResponseChannel
-from gatebridge._bodies.disconnect_flag import DisconnectFlag
+from gatebridge._bodies.departure import DepartureFlag
 from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
@@ -79,6 +79,7 @@ class Exchange:
         "_input",
         "_left",
         "_limits",
+        "_loop",
         "_pool",
         "_receive",
         "_receives",
@@ -105,9 +106,9 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        loop = current_loop()
-        self._sends = loop.new_signal()  # there is something to send, or the worker is done
-        self._receives = loop.new_signal()  # there is a reason to receive
+        self._loop = current_loop()
+        self._sends = self._loop.new_signal()  # there is something to send, or the worker is done
+        self._receives = self._loop.new_signal()  # there is a reason to receive
         self._watches = False  # there is a reason to receive after the body
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
@@ -138,6 +139,9 @@ class Exchange:
         except RequestError as exc:
             await answer(self._scope, self._send, exc.status, str(exc))
             return
+        except anyio.get_cancelled_exc_class():
+            _logger.debug("%s: cancelled before the application was called", self)
+            raise
         except (PoolFull, PoolClosed) as exc:
             full = isinstance(exc, PoolFull)
             reason = "too many requests are waiting" if full else "shutting down"
@@ -236,7 +240,7 @@ class Exchange:
                     continue
                 part = await self._receive_part()
                 if part is None:
-                    self._disconnect()
+                    self._hear_of_departure()
                     return
                 body.feed(part[0], more_body=part[1])
         except Exception as exc:  # noqa: BLE001 - raised when the worker is done
@@ -246,7 +250,7 @@ class Exchange:
             await self._receives.wait()
         try:
             if await self._receive_part() is None:
-                self._disconnect()
+                self._hear_of_departure()
             # Some hosts repeat the last message of the body. They do not tell of a departure.
         except HostError as exc:
             self._fail(exc)
@@ -291,6 +295,12 @@ class Exchange:
         finally:
             del error  # no cycle through the traceback's frames
 
+    def _hear_of_departure(self) -> None:
+        if not self._channel.delivered:
+            self._disconnect()
+        elif self._input is not None:  # a client that has its response may leave
+            self._input.abort(ClientDisconnected("wsgi.input"))
+
     def _disconnect(self) -> None:
         """The client is gone: nothing more is sent, and the application's next step notices."""
         self._channel.close()
@@ -328,8 +338,10 @@ class Exchange:
         environ = self._environ
         del self._environ  # it leads back here by what is now put into it
         try:
-            if not self._channel.closed:
-                environ["gatebridge.disconnected"] = DisconnectFlag(self._channel, self._watch)
+            if self._watches and self._loop.is_closed():  # while this waited for a thread
+                self._channel.lost = True
+            elif not self._channel.closed:
+                environ["gatebridge.disconnected"] = DepartureFlag(self._channel, self._watch)
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
                     environ["wsgi.early_hints"] = self._call.early_hints
@@ -338,11 +350,20 @@ class Exchange:
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
             self._errors.append(_wrapped(exc))
+        if self._call.close_error is not None:
+            error, self._call.close_error = self._call.close_error, None
+            _logger.error("%s: close() failed after another error", self, exc_info=error)
+            del error  # no cycle through the traceback's frames
+        if self._left:
+            self._log_lost_error()
         return self._finish
 
     def _finish(self) -> None:
+        """Hand over the end; the worker's last act."""
         self._channel.finish(self._call.whole)
-        if self._left:
+        if self._channel.lost and not self._left:
+            _logger.debug("%s: the event loop has ended", self)
+        if self._left or self._channel.lost:
             self._log_lost_error()
 
     def _watch(self) -> None:

@@ -44,6 +44,8 @@ class WsgiToAsgi:
             direction of each request.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
+        duplicate_header_limit: How often a request may repeat a header; one that repeats it more
+            often is answered 400. None for any number.
         environ: Name-value pairs to put into each environ. Names that begin with ``wsgi.`` are
             ignored, with a warning; CGI names (without a dot) must have a native string.
         errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.
@@ -67,6 +69,7 @@ class WsgiToAsgi:
         shutdown_timeout: float = 30.0,
         window_bytes: int = 262144,
         max_body_size: int | None = None,
+        duplicate_header_limit: int | None = None,
         environ: Mapping[str, object] | None = None,
         errors: ErrorStream | None = None,
         name: str | None = None,
@@ -76,6 +79,8 @@ class WsgiToAsgi:
         if max_threads is None:
             max_threads = 1 if threads == 1 else threads + 2000
         _require_at_least(1, threads=threads, window_bytes=window_bytes)
+        if duplicate_header_limit is not None:
+            _require_at_least(1, duplicate_header_limit=duplicate_header_limit)
         _require_at_least(threads, max_threads=max_threads)
         _require_at_least(0, idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
         _require_at_least(0, max_queue=max_queue or 0, max_body_size=max_body_size or 0)
@@ -89,6 +94,7 @@ class WsgiToAsgi:
         )
         self._multithread = max_threads > 1
         self._shutdown_timeout = shutdown_timeout
+        self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size)
         self._lifespans = 0  # how many event loops have started up and not shut down
         self._errors = WsgiErrors(errors)
@@ -110,7 +116,10 @@ class WsgiToAsgi:
         if kind == "http":
             try:
                 environ = environ_from_scope(
-                    scope, errors=self._errors, multithread=self._multithread
+                    scope,
+                    errors=self._errors,
+                    multithread=self._multithread,
+                    duplicate_header_limit=self._duplicate_header_limit,
                 )
             except RequestError as exc:
                 await answer(scope, send, exc.status, str(exc))

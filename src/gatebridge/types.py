@@ -417,6 +417,20 @@ class ErrorStream(Protocol):
     def writelines(self, lines: Iterable[str], /) -> object: ...
 
 
+class DisconnectFlag(Protocol):
+    """``environ["gatebridge.disconnected"]`` of `WsgiToAsgi`: whether the client is gone.
+
+    Two methods of a `threading.Event`, for any thread of the application. The flag is set once the
+    client has left, and at the latest when the request is over.
+    """
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for at most ``timeout`` seconds; return whether the client is gone."""
+        ...
+
+
 class WSGIApplication(Protocol):
     """A WSGI application: a callable of environ and ``start_response`` (PEP 3333)."""
 

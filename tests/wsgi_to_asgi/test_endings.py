@@ -378,7 +378,6 @@ class Ending:
         uncaught: What a thread of the application fails with.
         response: The body of a response that is complete.
         client_reads: Whether each ``send`` returns.
-        wrong_record: Why there is still no record, or one too many.
     """
 
     app: App
@@ -394,10 +393,7 @@ class Ending:
     uncaught: type[BaseException] | None = None
     response: bytes | None = None
     client_reads: bool = True
-    wrong_record: str | None = None
 
-
-UNTRUE = "a record says that the client left early, if receive says so as soon as all was sent"
 
 HEAD = {"method": "HEAD"}
 UPLOAD: Any = {"host": {"method": "POST", "open_end": True}, "body": (b"part",)}
@@ -405,18 +401,15 @@ UPLOAD: Any = {"host": {"method": "POST", "open_end": True}, "body": (b"part",)}
 NORMAL: dict[str, Ending] = {
     "a list": Ending(gives_list, closes=0, response=b"ab", logged=False),
     "an iterable": Ending(streams(b"a", b"b", at_close=GATE), closing, nothing,
-                          response=b"ab", logged=False, wrong_record=UNTRUE),
+                          response=b"ab", logged=False),
     "a generator": Ending(generates, sending_the_end, client_reads_on,
-                          response=b"ab", logged=False, wrong_record=UNTRUE),
+                          response=b"ab", logged=False),
     "an empty iterable": Ending(streams(at_close=GATE), closing, nothing,
                                 response=b"", logged=False),
     "HEAD of an endless iterable": Ending(streams(endless=True, at_close=GATE), closing, nothing,
                                           response=b"", logged=False, host=HEAD),
     "HEAD of a generator": Ending(generates, response=b"", logged=False, host=HEAD),
 }  # fmt: skip
-
-
-PROPAGATES = "what is raised to the server has no record with method and path"
 
 
 def _errors() -> Iterator[tuple[str, Ending]]:
@@ -429,7 +422,7 @@ def _errors() -> Iterator[tuple[str, Ending]]:
         (StopIteration, WsgiAppError),
     ):
         raised_from = None if told is kind else kind
-        row = Ending(gives_list, raises=told, raised_from=raised_from, wrong_record=PROPAGATES)
+        row = Ending(gives_list, raises=told, raised_from=raised_from)
         places = {
             "in the call": replace(row, app=raises_in_call(kind), closes=0),
             "after start_response": replace(row, app=raises_after_start_response(kind), closes=0),
@@ -454,7 +447,7 @@ ERRORS = dict(_errors())
 THREADS: dict[str, Ending] = {
     f"a thread of the application {what}": Ending(
         starts_thread(work, at_once=at_once), closing, nothing, uncaught=kind, response=b"ab",
-        logged=False, wrong_record=UNTRUE, **more
+        logged=False, **more
     )
     for what, work, at_once, kind, more in (
         ("raises during the request", fails, True, ZeroDivisionError, {}),
@@ -469,8 +462,6 @@ THREADS: dict[str, Ending] = {
 
 NOT_CALLED: Any = {"closes": 0, "calls": 0}
 NO_OP_SEND = {"raises": False}
-MISSED = "there is no record of a request that was cancelled before its application was called"
-
 DEPARTURES: dict[str, Ending] = {
     # Before the application is called.
     "receiving": Ending(gives_list, receiving, client_leaves, **NOT_CALLED,
@@ -509,10 +500,9 @@ def _outside() -> Iterator[tuple[str, Ending]]:
             yield f"send fails, {where}", replace(row, happens=send_fails)
         if row.body and row.calls:
             yield f"receive fails, {where}", replace(row, happens=receive_fails)
-        missed = MISSED if row.until is receiving else None
         yield (
             f"cancelled, {where}",
-            replace(row, happens=task_is_cancelled, wrong_record=missed),
+            replace(row, happens=task_is_cancelled),
         )
 
 
@@ -574,21 +564,7 @@ async def _busy(stage: Stage) -> AsyncIterator[None]:
     assert busy.body == b"served"
 
 
-def rows(*, log: bool = False) -> Any:
-    """Parametrise a test with every row."""
-    return pytest.mark.parametrize(
-        "ending",
-        [
-            pytest.param(
-                ending,
-                id=name,
-                marks=[pytest.mark.xfail(strict=True, reason=ending.wrong_record)]
-                if log and ending.wrong_record
-                else [],
-            )
-            for name, ending in ENDINGS.items()
-        ],
-    )
+every_ending = pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 
 
 # --- the columns ----------------------------------------------------------------------------------
@@ -607,7 +583,7 @@ def rows(*, log: bool = False) -> Any:
     "A-HTTP-33",
     "H-STAT-07",
 )
-@rows()
+@every_ending
 async def test_the_iterable_is_closed_exactly_once(ending: Ending) -> None:
     """In the thread in which the application was called; and it is called once, or never."""
     stage = await play(ending)
@@ -617,7 +593,7 @@ async def test_the_iterable_is_closed_exactly_once(ending: Ending) -> None:
 
 
 @pytest.mark.clause("W-CALL-03", "W-CALL-04", "D-28", "D-30", "D-50")
-@rows()
+@every_ending
 async def test_the_thread_serves_the_next_request(ending: Ending) -> None:
     """There is only one thread, so that nothing would be served if it had not come back."""
     stage = await play(ending)
@@ -627,7 +603,7 @@ async def test_the_thread_serves_the_next_request(ending: Ending) -> None:
 
 
 @pytest.mark.clause("D-50")
-@rows()
+@every_ending
 async def test_no_task_and_no_thread_is_left(ending: Ending) -> None:
     """But for the one thread that waits for the next request."""
     tasks, threads = _tasks(), _threads()
@@ -649,7 +625,7 @@ def _threads() -> set[threading.Thread]:
     }
 
 
-@rows()
+@every_ending
 async def test_neither_environ_nor_iterable_outlives_the_request(
     ending: Ending, anyio_backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -675,7 +651,7 @@ async def test_neither_environ_nor_iterable_outlives_the_request(
         gc.enable()
 
 
-@rows(log=True)
+@every_ending
 async def test_a_record_names_the_request_and_what_ended_it(
     ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -690,7 +666,7 @@ async def test_a_record_names_the_request_and_what_ended_it(
         assert len(records) == ending.logged
 
 
-@rows()
+@every_ending
 async def test_the_event_loop_runs_on_while_the_application_blocks(ending: Ending) -> None:
     """In the call, in each block and in ``close()`` the application waits for the loop to turn."""
     stage = await play(ending)
@@ -701,7 +677,7 @@ async def test_the_event_loop_runs_on_while_the_application_blocks(ending: Endin
 @pytest.mark.clause(
     "W-ERR-01", "W-ERR-03", "A-CORE-10", "A-HTTP-21", "A-HTTP-31", "D-27", "D-28", "D-29", "D-30"
 )
-@rows()
+@every_ending
 async def test_server_and_client_are_told_the_truth(ending: Ending) -> None:
     """The server of the application's errors only, the client of an end only if there was one.
 
@@ -723,8 +699,6 @@ UNDER_WAY = {
     for where, row in DEPARTURES.items()
     if row.until not in (receiving, queued)  # there is nothing of them outside of the loop
 }
-
-NO_LOOP = "there is no record of a request whose event loop was closed"
 
 
 class LoopError(Exception):
@@ -771,13 +745,9 @@ def new_event_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.Abstr
     return asyncio.new_event_loop
 
 
-@pytest.mark.parametrize(
-    "logs", [False, pytest.param(True, marks=pytest.mark.xfail(strict=True, reason=NO_LOOP))]
-)
 def test_a_loop_that_is_closed_without_a_word_frees_its_workers(
     lost: Ending,
     new_event_loop: Callable[[], asyncio.AbstractEventLoop],
-    logs: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Nothing was cancelled: the worker finds out by itself."""
@@ -798,8 +768,7 @@ def test_a_loop_that_is_closed_without_a_word_frees_its_workers(
     loop.close()
     _outlives_its_loop(stage, lost, ("asyncio", {}))
     task._log_destroy_pending = False  # type: ignore[attr-defined]
-    if logs:
-        assert _name(stage) in caplog.text
+    assert _name(stage) in caplog.text
 
 
 def _name(stage: Stage) -> str:

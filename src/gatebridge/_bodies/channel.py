@@ -33,6 +33,8 @@ class ResponseChannel:
         complete: Whether the response is complete, though perhaps not yet sent.
         finished: Whether the worker is done, though perhaps not everything was taken.
         closed: Whether nobody takes any more: the client is gone, or the request is over.
+        delivered: Whether the last message was taken, so that a departure is none any more.
+        lost: Whether the loop has ended.
     """
 
     __slots__ = (
@@ -48,7 +50,9 @@ class ResponseChannel:
         "_window",
         "closed",
         "complete",
+        "delivered",
         "finished",
+        "lost",
     )
 
     def __init__(
@@ -70,6 +74,8 @@ class ResponseChannel:
         self.complete = False
         self.finished = False
         self.closed = False
+        self.delivered = False
+        self.lost = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -103,9 +109,9 @@ class ResponseChannel:
                     break
                 gate, barrier = self._shut()
             if not gate.wait(barrier):  # opened by take or close
-                self.close()
+                self._lose()
         if wake and not self._wake():
-            self.close()
+            self._lose()
 
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
@@ -123,7 +129,7 @@ class ResponseChannel:
                     return
                 gate, barrier = self._shut()
             if not gate.wait(barrier):
-                self.close()
+                self._lose()
 
     def finish(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
         """Say that the worker is done with the request; always its last call.
@@ -138,8 +144,8 @@ class ResponseChannel:
                 self.complete = True
             self.finished = True
             wake, self._loop_waits = self._loop_waits, False
-        if wake:
-            self._wake()
+        if wake and not self._wake():
+            self._lose()
 
     def wait_closed(self, timeout: float | None) -> bool:
         """Wait until nobody takes any more; return whether that is so after ``timeout`` seconds."""
@@ -153,12 +159,16 @@ class ResponseChannel:
             if left <= 0:
                 return False
             if not gate.wait(barrier, left):
-                self.close()
+                self._lose()
 
     def _shut(self) -> tuple[Gate, threading.Lock]:
         if self._gate is None:
             self._gate = Gate(self._waiting, self._wake)
         return self._gate, self._gate.shut()
+
+    def _lose(self) -> None:
+        self.lost = True
+        self.close()
 
     def _require_open(self) -> None:
         if self.finished:
@@ -179,8 +189,9 @@ class ResponseChannel:
             messages, self._messages = self._messages, []
             if self._blocks or self._last:
                 messages.append(self._body_message(more_body=not self._last))
-                self._last = False
+                self.delivered, self._last = self._last, False
             finished = self.finished
+            self.delivered = self.delivered or finished
             self._loop_waits = not (messages or finished)
             if self._gate is not None:
                 self._gate.open()

@@ -25,7 +25,7 @@ class LoopHandle:
 
     def __init__(
         self,
-        loop: Any,
+        loop: Any,  # noqa: ANN401 - of asyncio, or a token of trio
         schedule: Callable[[Callable[[], None]], object],
         is_closed: Callable[[], bool],
         signal: type[Signal],
@@ -33,7 +33,7 @@ class LoopHandle:
         self.loop = loop
         self._signal = signal
         self._schedule = schedule
-        self._is_closed = is_closed
+        self.is_closed = is_closed  # whether the loop has ended without a word
         self._callbacks: deque[Callable[[], None]] = deque()
         self._scheduled = False
 
@@ -48,7 +48,7 @@ class LoopHandle:
             False if the loop has ended, so that the callback never runs.
         """
         self._callbacks.append(callback)  # before the check: the loop clears the flag, then looks
-        if self._scheduled and not self._is_closed():  # closed with callbacks left
+        if self._scheduled and not self.is_closed():  # closed with callbacks left
             return True
         self._scheduled = True
         try:
@@ -139,7 +139,7 @@ def current_loop() -> LoopHandle:
         RuntimeError: None runs.
     """
     # trio first: as a guest it runs inside a loop of asyncio. It is not imported for the question.
-    trio = sys.modules["trio"] if "trio" in sys.modules else None
+    trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         loop: Any = trio.lowlevel.current_trio_token()
     else:

@@ -26,6 +26,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
     body: InputStream | None = None,
     errors: ErrorStream | None = None,
     multithread: bool = True,
+    duplicate_header_limit: int | None = None,
 ) -> WSGIEnvironment:
     """Translate the scope of an HTTP request into a WSGI environ.
 
@@ -36,6 +37,8 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         errors: For ``wsgi.errors``: a text stream. ``sys.stderr`` if None.
         multithread: For ``wsgi.multithread``: whether another thread may call the application
             while this request runs.
+        duplicate_header_limit: How often a header may come, or None for any number. The joined
+            value of any number costs linear time.
 
     Returns:
         A new builtin dict. Every key without a dot has a native string: one latin-1 character for
@@ -87,7 +90,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         "wsgi.run_once": False,
         "asgi.scope": scope,
     }
-    add_headers(environ, get("headers") or ())
+    add_headers(environ, get("headers") or (), duplicate_header_limit)
     if host is not None:
         environ["HTTP_HOST"] = host
     _add_server(environ, get("server"), scheme)

@@ -116,16 +116,19 @@ def declared_length(
 # --- ASGI to environ ------------------------------------------------------------------------------
 
 
-def add_headers(environ: WSGIEnvironment, headers: Iterable[Any]) -> None:
+def add_headers(  # noqa: C901 - each call costs, on the path of every request
+    environ: WSGIEnvironment, headers: Iterable[Any], duplicate_limit: int | None = None
+) -> None:
     """Add ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH`` for the headers of a request.
 
     Args:
         environ: Without any of these keys yet.
         headers: ``(name, value)`` pairs of bytes, names in any case; iterated once.
+        duplicate_limit: How often a name may come, or None.
 
     Raises:
-        RequestError: A name is no token, a value holds CR, LF or NUL, or values of a header that
-            allows only one differ; the error names the header.
+        RequestError: A name is no token or comes too often, a value holds CR, LF or NUL, or values
+            of a header that allows only one differ; the error names the header.
         HostError: An item is not a pair of bytes.
 
     Source: RFC 3875 section 4.1.18; PEP 3333 "environ Variables"; RFC 9110 sections 5.3 and 5.5.
@@ -157,18 +160,27 @@ def add_headers(environ: WSGIEnvironment, headers: Iterable[Any]) -> None:
     if b"\n" in together or b"\r" in together or b"\0" in together:
         _refuse_control_characters(items)
     for key, texts in repeated.items():
+        if duplicate_limit is not None and len(texts) > duplicate_limit:
+            raise RequestError(_name_of(key), f"{len(texts)} times, more than {duplicate_limit}")
         environ[key] = _join(key, texts)
+    if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+        _settle_length(environ)
+
+
+def _settle_length(environ: WSGIEnvironment) -> None:
+    """Leave one declared length, or none."""
     # The coding is already removed, so that the application must not see it; and where there is
     # one, it overrides any declared length (RFC 9112 section 6.3).
-    coded = "HTTP_TRANSFER_ENCODING" in environ
-    if coded:
-        del environ["HTTP_TRANSFER_ENCODING"]
-    if "CONTENT_LENGTH" in environ:
-        length = declared_length([environ["CONTENT_LENGTH"].encode("latin-1")])
-        if coded or length is None:
-            del environ["CONTENT_LENGTH"]
-        else:
+    coded = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+    declared = environ.pop("CONTENT_LENGTH", None)
+    if declared is not None:
+        length = declared_length([declared.encode("latin-1")])
+        if not coded and length is not None:
             environ["CONTENT_LENGTH"] = length.decode("ascii")
+
+
+def _name_of(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").lower()
 
 
 def _join(key: str, texts: list[str]) -> str:
@@ -178,8 +190,7 @@ def _join(key: str, texts: list[str]) -> str:
     if key in ("HTTP_HOST", "CONTENT_TYPE"):
         distinct = {text.lower() if key == "HTTP_HOST" else text for text in texts}
         if len(distinct) > 1:
-            (name,) = (name for name, known in _KEY_OF_NAME.items() if known == key)
-            raise RequestError(name.decode(), f"values differ: {texts!r:.200}")
+            raise RequestError(_name_of(key), f"values differ: {texts!r:.200}")
         return texts[0]
     return ",".join(texts)
 

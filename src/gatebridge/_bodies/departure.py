@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gatebridge._bodies.channel import ResponseChannel
+from gatebridge.types import DisconnectFlag
 
 
-class DisconnectFlag:
-    """Tells an application whether its client is gone; for any of its threads.
+class DepartureFlag(DisconnectFlag):
+    """Tells an application whether its client is gone.
 
-    It has these two methods of a `threading.Event`. The flag is set once the client has left, and
-    at the latest when the request is over, so that a thread that outlives its request ends too.
-    A departure is seen once the request's body has been read, or fits in the window.
+    Nobody watches for a departure before the application first asks for it, or streams. It cannot
+    be seen as long as more of the request's body is on its way than fits into the window.
 
     Args:
-        channel: That of the request's response.
-        watch: Begins to watch for the client's departure.
+        channel: That of the request's response; it is closed with the departure.
+        watch: Begins to watch, if nobody does.
     """
 
     __slots__ = ("_channel", "_watch")
@@ -31,9 +31,13 @@ class DisconnectFlag:
         return self._channel.closed
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the client is gone, or for ``timeout`` seconds; return whether it is gone.
+        """Wait until the client is gone; meanwhile the thread does not count against ``threads``.
 
-        Meanwhile the thread does not count against ``threads``.
+        Args:
+            timeout: How many seconds to wait at most; None for as long as it takes.
+
+        Returns:
+            Whether the client is gone.
         """
         self._watch()
         return self._channel.wait_closed(timeout)
