@@ -1,0 +1,89 @@
+"""The WSGI applications that are measured, and what a right answer of each is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from flask import Flask, request
+
+from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+BLOCK = bytes(range(256)) * 256  # 64 KiB
+KIB = BLOCK[:1024]
+
+PLAIN = [("Content-Type", "text/plain")]
+
+flask_app = Flask(__name__)
+
+
+@flask_app.get("/")
+def index() -> str:
+    return f"Hello, {request.args.get('name', 'world')}!"
+
+
+def small(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [*PLAIN, ("Content-Length", "13")])
+    return [b"Hello, world!"]
+
+
+def echo(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    start_response("200 OK", [*PLAIN, ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def stream(
+    block: bytes, count: int, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    start_response("200 OK", PLAIN)
+    for _ in range(count):
+        yield block
+
+
+def upload(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer how long the body was, or its SHA-256 if the query asks for a check."""
+    body = environ["wsgi.input"]
+    digest = hashlib.sha256() if environ["QUERY_STRING"] == "check" else None
+    size = 0
+    while block := body.read(65536):
+        size += len(block)
+        if digest is not None:  # it would take longer than most adapters do
+            digest.update(block)
+    answer = f"{size:064d}" if digest is None else digest.hexdigest()
+    start_response("200 OK", [*PLAIN, ("Content-Length", "64")])
+    return [answer.encode()]
+
+
+class Work(NamedTuple):
+    """What one request asks for.
+
+    Attributes:
+        name: How the report calls it.
+        app: The application that does it.
+        answer: The body of the right answer to a request with the query ``check``; without it, one
+            that is as long.
+        blocks: How many blocks of 64 KiB the request's body has.
+    """
+
+    name: str
+    app: WSGIApplication
+    answer: Callable[[], bytes]
+    blocks: int = 0
+
+
+WORKS = [
+    Work("small", small, lambda: b"Hello, world!"),
+    Work("Flask", flask_app, lambda: b"Hello, world!"),
+    Work("64 KiB echo", echo, lambda: BLOCK, blocks=1),
+    Work("1000 × 1 KiB", partial(stream, KIB, 1000), lambda: KIB * 1000),
+    Work("512 × 64 KiB", partial(stream, BLOCK, 512), lambda: BLOCK * 512),
+    Work(
+        "32 MiB upload",
+        upload,
+        lambda: hashlib.sha256(BLOCK * 512).hexdigest().encode(),
+        blocks=512,
+    ),
+]
