@@ -1,0 +1,155 @@
+"""Every adapter in one process, without a server: what an adapter itself costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
+
+from benchmarks.child import ChildEnded, in_child
+from benchmarks.measure import Failure, Round, interleave, ratio
+from benchmarks.report import Cell, Section
+from benchmarks.wsgi_to_asgi.apps import WORKS, Work
+from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS, RawHop
+from benchmarks.wsgi_to_asgi.host import WrongAnswer, check, serve
+from gatebridge.types import ASGIApplication
+
+FLOOR = "raw hop"
+LOOPS = ["asyncio", "uvloop"]
+CONCURRENCIES = {"alone": 1, "20 concurrent": 20}
+
+BATCH_LIMIT = 20.0  # seconds that a round may take before it is said to hang
+
+Key = tuple[str, str, str]
+"""The work, how many at once, and the loop."""
+Results = dict[str, list[float] | Failure]
+
+
+def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
+    """Measure all rows; ``advance`` is told what was measured, and which part of the whole it is."""
+    results: dict[Key, Results] = {}
+    share = 1 / (len(LOOPS) * len(WORKS) * len(CONCURRENCIES))
+    remarks = []
+    for loop in LOOPS:
+        try:
+            for key, row in in_child(measure, loop, quick, patience=10 * BATCH_LIMIT):
+                results[key] = row
+                advance(", ".join(key), share)
+        except ChildEnded as ended:
+            remarks.append(f"On {loop} the measuring process ended early: {ended}.")
+    return Section(
+        title="In one process",
+        unit="Time per request as a multiple of gatebridge's; more is slower",
+        rows={", ".join(key): cells(row) for key, row in sorted(results.items(), key=_order)},
+        panels={
+            f"In one process, {how} (uvloop): time, as a multiple of gatebridge's": [
+                f"{work.name}, {how}, uvloop" for work in WORKS
+            ]
+            for how in CONCURRENCIES
+        },
+        remarks=remarks,
+    )
+
+
+def cells(row: Results) -> dict[str, Cell]:
+    """Return each contender's ratio to gatebridge, or what it did instead of the work."""
+    reference = row.get("gatebridge")
+    return {
+        name: Cell(note=str(seconds))
+        if isinstance(seconds, Failure)
+        else Cell(ratio(seconds, reference) if isinstance(reference, list) else None)
+        for name, seconds in row.items()
+    }
+
+
+def _order(item: tuple[Key, Results]) -> tuple[int, str, str]:
+    (work, how, loop), _ = item
+    return [known.name for known in WORKS].index(work), how != "alone", loop
+
+
+def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
+    """Measure each row on one loop; runs in a process of its own."""
+    logging.disable()  # contenders that fail do so thousands of times
+    loop = _new_loop(loop_name)
+    asyncio.set_event_loop(loop)
+    for work in WORKS:
+        answer = work.answer()
+        apps: dict[str, ASGIApplication] = {FLOOR: RawHop(answer, THREADS)}
+        apps |= {name: factory(work.app, THREADS) for name, factory in CONTENDERS.items()}
+        for how, concurrency in CONCURRENCIES.items():
+            rounds: dict[str, Round] = {}
+            results: Results = {}
+            for name, app in apps.items():
+                try:
+                    rounds[name] = _prepare(loop, app, work, len(answer), concurrency, quick=quick)
+                except Failure as failure:
+                    results[name] = failure
+            gc.collect()
+            measured = interleave(rounds, 3 if quick else 15, 0 if quick else 15)
+            yield (
+                (work.name, how, loop_name),
+                {name: measured.get(name) or results[name] for name in apps},
+            )
+
+
+def _prepare(
+    loop: asyncio.AbstractEventLoop,
+    app: ASGIApplication,
+    work: Work,
+    size: int,
+    concurrency: int,
+    *,
+    quick: bool,
+) -> Round:
+    """Check that the contender does the work, and return a round of a suitable length."""
+    if not isinstance(app, RawHop):
+        _run(loop, check(app, work))
+    batch = partial(_batch, loop, app, work, size, concurrency)
+    batch(1)
+    seconds, length = batch(1), 0.002 if quick else 0.08
+    return partial(batch, max(1, int(length / (seconds * concurrency))))
+
+
+def _batch(
+    loop: asyncio.AbstractEventLoop,
+    app: ASGIApplication,
+    work: Work,
+    size: int,
+    concurrency: int,
+    count: int,
+) -> float:
+    """Serve ``count`` requests for each of so many clients; return the seconds per request."""
+
+    async def clients() -> None:
+        await asyncio.gather(*(serve(app, work, size, count) for _ in range(concurrency)))
+
+    begin = time.perf_counter()
+    _run(loop, clients())
+    return (time.perf_counter() - begin) / (count * concurrency)
+
+
+def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, or not at all: what hangs is left behind, it may not take a cancellation."""
+    task = loop.create_task(coroutine)
+    loop.run_until_complete(asyncio.wait({task}, timeout=BATCH_LIMIT))
+    if not task.done():
+        raise Failure("hangs")
+    try:
+        task.result()
+    except WrongAnswer as exc:
+        raise Failure("wrong") from exc
+    except Exception as exc:
+        raise Failure("fails") from exc
+
+
+def _new_loop(name: str) -> asyncio.AbstractEventLoop:
+    if name == "uvloop":
+        import uvloop  # noqa: PLC0415 - not on every platform
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop
+    return asyncio.new_event_loop()
