@@ -109,8 +109,9 @@ def _prepare(
     if not isinstance(app, RawHop):
         _run(loop, check(app, work))
     batch = partial(_batch, loop, app, work, size, concurrency)
-    batch(1)
     seconds, length = batch(1), 0.002 if quick else 0.08
+    if seconds * concurrency < length:
+        seconds = batch(1)  # the first one started threads
     return partial(batch, max(1, int(length / (seconds * concurrency))))
 
 
