@@ -22,7 +22,7 @@ FLOOR = "raw hop"
 LOOPS = ["asyncio", "uvloop"]
 CONCURRENCIES = {"alone": 1, "20 concurrent": 20}
 
-BATCH_LIMIT = 20.0  # seconds that a round may take before it is said to hang
+BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
 
 Key = tuple[str, str, str]
 """The work, how many at once, and the loop."""
@@ -36,7 +36,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     remarks = []
     for loop in LOOPS:
         try:
-            for key, row in in_child(measure, loop, quick, patience=10 * BATCH_LIMIT):
+            for key, row in in_child(measure, loop, quick, patience=20 * BATCH_LIMIT):
                 results[key] = row
                 advance(", ".join(key), share)
         except ChildEnded as ended:
@@ -89,7 +89,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
                 except Failure as failure:
                     results[name] = failure
             gc.collect()
-            measured = interleave(rounds, 3 if quick else 15, 0 if quick else 15)
+            measured = interleave(rounds, 2 if quick else 15, 0 if quick else 8)
             yield (
                 (work.name, how, loop_name),
                 {name: measured.get(name) or results[name] for name in apps},
