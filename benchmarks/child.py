@@ -15,9 +15,7 @@ class ChildEnded(Exception):  # noqa: N818 - what became of it
     """The child process did not get to its end."""
 
 
-def in_child(
-    function: Callable[..., Iterable[T]], *args: object, patience: float
-) -> Iterator[T]:
+def in_child(function: Callable[..., Iterable[T]], *args: object, patience: float) -> Iterator[T]:
     """Call ``function`` in a fresh interpreter and yield what it yields; in the end, kill it.
 
     Raises:

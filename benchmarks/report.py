@@ -38,6 +38,23 @@ def number_text(number: float) -> str:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """A part of the chart.
+
+    Attributes:
+        title: What it shows.
+        unit: What the numbers are.
+        groups: The bars by contender, by the label of the group.
+        base: The number at which a bar has no length.
+    """
+
+    title: str
+    unit: str
+    groups: dict[str, dict[str, Cell]]
+    base: float = 1.0
+
+
+@dataclass(frozen=True)
 class Section:
     """Rows of one kind: a table of the report.
 
@@ -45,14 +62,14 @@ class Section:
         title: What was measured.
         unit: What the numbers are, and which are better.
         rows: The cells by contender, by the name of the work.
-        panels: How the chart groups the rows: a title and the names of its rows.
+        panels: What the chart shows of it.
         remarks: Sentences to read the numbers by.
     """
 
     title: str
     unit: str
     rows: dict[str, dict[str, Cell]]
-    panels: dict[str, list[str]] = field(default_factory=dict)
+    panels: list[Panel] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.child import ChildEnded, in_child
 from benchmarks.measure import Failure, Round, interleave, ratio
-from benchmarks.report import Cell, Section
-from benchmarks.wsgi_to_asgi.apps import WORKS, Work
+from benchmarks.report import Cell, Panel, Section
+from benchmarks.wsgi_to_asgi.apps import Work, works
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS, RawHop
 from benchmarks.wsgi_to_asgi.host import WrongAnswer, check, serve
 from gatebridge.types import ASGIApplication
@@ -32,7 +32,8 @@ Results = dict[str, list[float] | Failure]
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure all rows; ``advance`` is told what was measured, and which part of the whole it is."""
     results: dict[Key, Results] = {}
-    share = 1 / (len(LOOPS) * len(WORKS) * len(CONCURRENCIES))
+    order = [work.name for work in works(quick=quick)]
+    share = 1 / (len(LOOPS) * len(order) * len(CONCURRENCIES))
     remarks = []
     for loop in LOOPS:
         try:
@@ -40,18 +41,31 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
                 results[key] = row
                 advance(", ".join(key), share)
         except ChildEnded as ended:
-            remarks.append(f"On {loop} the measuring process ended early: {ended}.")
+            remarks.append(f"On {loop} the measuring ended early: {ended}.")
+
+    def order_of(item: tuple[Key, Results]) -> tuple[int, int, int]:
+        (work, how, loop), _ = item
+        return order.index(work), [*CONCURRENCIES].index(how), LOOPS.index(loop)
+
+    rows = {key: cells(row) for key, row in sorted(results.items(), key=order_of)}
     return Section(
         title="In one process",
-        unit="Time per request as a multiple of gatebridge's; more is slower",
-        rows={", ".join(key): cells(row) for key, row in sorted(results.items(), key=_order)},
-        panels={
-            f"In one process, {how} (uvloop): time, as a multiple of gatebridge's": [
-                f"{work.name}, {how}, uvloop" for work in WORKS
-            ]
+        unit="Time per request as a multiple of gatebridge's; less is better",
+        rows={", ".join(key): row for key, row in rows.items()},
+        panels=[
+            Panel(
+                f"In one process, {how} ({loop})",
+                "time, as a multiple of gatebridge's",
+                {key[0]: row for key, row in rows.items() if key[1:] == (how, loop)},
+            )
             for how in CONCURRENCIES
-        },
-        remarks=remarks,
+            for loop in LOOPS[-1:]
+        ],
+        remarks=[
+            "The raw hop is the floor of a response in one piece: to a worker thread and back, "
+            "without a translation and without an application.",
+            *remarks,
+        ],
     )
 
 
@@ -66,20 +80,16 @@ def cells(row: Results) -> dict[str, Cell]:
     }
 
 
-def _order(item: tuple[Key, Results]) -> tuple[int, str, str]:
-    (work, how, loop), _ = item
-    return [known.name for known in WORKS].index(work), how != "alone", loop
-
-
 def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
     """Measure each row on one loop; runs in a process of its own."""
     logging.disable()  # contenders that fail do so thousands of times
     loop = _new_loop(loop_name)
     asyncio.set_event_loop(loop)
-    for work in WORKS:
+    for work in works(quick=quick):
         answer = work.answer()
-        apps: dict[str, ASGIApplication] = {FLOOR: RawHop(answer, THREADS)}
-        apps |= {name: factory(work.app, THREADS) for name, factory in CONTENDERS.items()}
+        apps = {name: factory(work.app, THREADS) for name, factory in CONTENDERS.items()}
+        if work.in_one_piece:
+            apps = {FLOOR: RawHop(answer, THREADS), **apps}
         for how, concurrency in CONCURRENCIES.items():
             rounds: dict[str, Round] = {}
             results: Results = {}

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.child import ChildEnded, in_child
-from benchmarks.report import Cell, Section
+from benchmarks.report import Cell, Panel, Section
 from benchmarks.wsgi_to_asgi.apps import BLOCK, PLAIN
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
 from benchmarks.wsgi_to_asgi.host import new_scope
@@ -53,7 +53,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         title=title,
         unit="MiB above the idle process, at the peak; less is better",
         rows=rows,
-        panels={"Memory with a stalled peer: MiB above idle": [*rows]},
+        panels=[Panel(title, "MiB above the idle process", rows, base=0.1)],
         remarks=[
             "Download: the application yields new blocks of 64 KiB; the client takes the first "
             f"256 KiB, stalls for {STALL:g} seconds, and takes the rest. Upload: the application "

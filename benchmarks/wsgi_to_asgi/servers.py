@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 from benchmarks.measure import Failure, Round, interleave, ratio
 from benchmarks.processes import Server, gunicorn, served, uvicorn
-from benchmarks.report import Cell, Section
+from benchmarks.report import Cell, Panel, Section
 from benchmarks.wrk import INSTALL, wrk
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
 
@@ -34,9 +34,11 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         advance(row, 1 / len(_ROWS))
     return Section(
         title="Over real servers",
-        unit="Requests per second as a multiple of gatebridge's; more is faster",
+        unit="Requests per second as a multiple of gatebridge's; more is better",
         rows=rows,
-        panels={"Over real servers: requests per second, as a multiple of gatebridge's": [*rows]},
+        panels=[
+            Panel("Over real servers", "requests per second, as a multiple of gatebridge's", rows)
+        ],
         remarks=[
             "The adapters are on Uvicorn (httptools, uvloop, one process), the last column is the "
             f"application itself on one Gunicorn worker with {THREADS} threads. Only answers of "

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from benchmarks.measure import Failure
 from benchmarks.processes import Server, served, uvicorn
-from benchmarks.report import Cell, Section
+from benchmarks.report import Cell, Panel, Section
 from benchmarks.wsgi_to_asgi.apps import BLOCK
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
+
+TITLE = "Small requests while clients stall"
 
 THREADS = 10
 PATIENCE = 5.0  # seconds for one small answer
@@ -43,11 +45,11 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
                     cells[name] = Cell(note=str(failure))
                 advance(f"{row}, {name}", 1 / (len(counts) * len(kinds) * len(CONTENDERS)))
     return Section(
-        title="Small requests while clients stall",
+        title=TITLE,
         unit="Median time of a small request as a multiple of the same adapter's without stalled "
         "clients; less is better",
         rows=rows,
-        panels={"Small requests while clients stall: time, as a multiple of that without": [*rows]},
+        panels=[Panel(TITLE, "time, as a multiple of that without them", rows)],
         remarks=[
             f"On Uvicorn, with {THREADS} threads. The stalled clients read nothing of a download "
             "of 16 MiB, or send 64 KiB of an upload of 1 MiB and no more. Two servers run, one "
