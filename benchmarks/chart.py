@@ -61,8 +61,8 @@ def chart(title: str, description: str, panels: Sequence[Panel]) -> str:
     names = {name for panel in panels for cells in panel.groups.values() for name in cells}
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="{width}" height="{height}" role="img" aria-labelledby="title description">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"',
+            f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="title description">',
             f'<title id="title">{escape(title)}</title>',
             f'<desc id="description">{escape(description)}</desc>',
             f"<style>{STYLE}</style>",

@@ -23,7 +23,7 @@ class Cell:
 
     def __str__(self) -> str:
         if self.number is None:
-            return self.note or "–"
+            return self.note or "-"
         text = number_text(self.number)
         return f"{text} ({self.note})" if self.note else text
 
@@ -147,7 +147,7 @@ def markdown(
 
 
 def _measured(target: Target) -> str:
-    return "–" if target.measured is None else number_text(target.measured)
+    return "-" if target.measured is None else number_text(target.measured)
 
 
 def _markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -30,7 +30,7 @@ Results = dict[str, list[float] | Failure]
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
-    """Measure all rows; ``advance`` is told what was measured, and which part of the whole it is."""
+    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
     results: dict[Key, Results] = {}
     order = [work.name for work in works(quick=quick)]
     share = 1 / (len(LOOPS) * len(order) * len(CONCURRENCIES))
@@ -62,8 +62,8 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
             for loop in LOOPS[-1:]
         ],
         remarks=[
-            "The raw hop is the floor of a response in one piece: to a worker thread and back, "
-            "without a translation and without an application.",
+            "The raw hop is the floor of a response in one piece: to a worker thread and back.",
+            "It translates nothing and calls no application.",
             *remarks,
         ],
     )

@@ -24,7 +24,7 @@ _ROWS = [
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
-    """Measure all rows; ``advance`` is told what was measured, and which part of the whole it is."""
+    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
     if shutil.which("wrk") is None:
         return Section("Over real servers", "Not measured", {}, remarks=[f"{INSTALL}."])
     rows = {}
