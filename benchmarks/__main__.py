@@ -27,7 +27,7 @@ def main() -> None:
     sections = _measure(parts, console, quick=arguments.quick)
     targets = [] if arguments.quick else suite.targets(sections)
     for section in sections.values():
-        console.print(section_table(section) if section.rows else "", *section.remarks, sep="\n")
+        console.print(section_table(section) if section.rows else "", section.remarks)
     if targets:
         console.print(target_table(targets))
     preface = [suite.PREFACE, _command(parts, quick=arguments.quick)]

@@ -70,7 +70,7 @@ class Section:
     unit: str
     rows: dict[str, dict[str, Cell]]
     panels: list[Panel] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    remarks: str = ""
 
     @property
     def contenders(self) -> list[str]:
@@ -141,9 +141,9 @@ def markdown(
         parts += [f"## {section.title}", f"{section.unit}."]
         if rows:
             parts.append(_markdown_table(["", *section.contenders], rows))
-        parts += section.remarks
+        parts.append(section.remarks.strip())
     parts += ["## Versions", _markdown_table(["", "version"], [list(v) for v in versions.items()])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _measured(target: Target) -> str:

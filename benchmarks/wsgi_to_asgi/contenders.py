@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 from gatebridge import WsgiToAsgi
 from gatebridge.types import ASGIApplication, Receive, Scope, Send, WSGIApplication
@@ -27,36 +27,34 @@ def _gatebridge(app: WSGIApplication, threads: int) -> ASGIApplication:
 
 
 def _a2wsgi(app: WSGIApplication, threads: int) -> ASGIApplication:
-    from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - a peer may be missing
+    from a2wsgi import WSGIMiddleware  # a peer may be missing
 
     # 10 workers by default. A longer send queue (10 messages by default) is no faster.
-    adapter: Any = WSGIMiddleware(app, workers=threads)
-    return adapter
+    return cast("ASGIApplication", WSGIMiddleware(cast("Any", app), workers=threads))
 
 
 def _asgiref(app: WSGIApplication, _threads: int) -> ASGIApplication:
-    from asgiref.wsgi import WsgiToAsgi as AsgirefWsgiToAsgi  # noqa: PLC0415
+    from asgiref.wsgi import WsgiToAsgi as AsgirefWsgiToAsgi
 
     # Its one thread for all requests, as under any server: it takes no number of threads.
-    adapter: ASGIApplication = AsgirefWsgiToAsgi(app)
-    return adapter
+    return cast("ASGIApplication", cast("Any", AsgirefWsgiToAsgi)(app))
 
 
 def _uvicorn(app: WSGIApplication, threads: int) -> ASGIApplication:
     # The underscore: `WSGIMiddleware` of this module is a2wsgi's if that is installed.
-    from uvicorn.middleware.wsgi import _WSGIMiddleware  # noqa: PLC0415
+    from uvicorn.middleware.wsgi import _WSGIMiddleware
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        adapter: Any = _WSGIMiddleware(app, workers=threads)  # 10 by default
-    return adapter
+        adapter = _WSGIMiddleware(cast("Any", app), workers=threads)  # 10 by default
+    return cast("ASGIApplication", adapter)
 
 
 class _HypercornShim:
     """Hypercorn's wrapper outside of Hypercorn: hands it what its worker would."""
 
     def __init__(self, app: WSGIApplication, threads: int) -> None:
-        from hypercorn.app_wrappers import WSGIWrapper  # noqa: PLC0415
+        from hypercorn.app_wrappers import WSGIWrapper
 
         # Hypercorn's own limit, 16 MiB by default, would refuse the large uploads.
         self._wrapper: Any = WSGIWrapper(app, max_body_size=sys.maxsize)

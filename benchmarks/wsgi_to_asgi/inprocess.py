@@ -34,14 +34,14 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     results: dict[Key, Results] = {}
     order = [work.name for work in works(quick=quick)]
     share = 1 / (len(LOOPS) * len(order) * len(CONCURRENCIES))
-    remarks = []
+    ended_early = ""
     for loop in LOOPS:
         try:
             for key, row in in_child(measure, loop, quick, patience=20 * BATCH_LIMIT):
                 results[key] = row
                 advance(", ".join(key), share)
         except ChildEnded as ended:
-            remarks.append(f"On {loop} the measuring ended early: {ended}.")
+            ended_early += f"On {loop} the measuring ended early: {ended}. "
 
     def order_of(item: tuple[Key, Results]) -> tuple[int, int, int]:
         (work, how, loop), _ = item
@@ -61,11 +61,8 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
             for how in CONCURRENCIES
             for loop in LOOPS[-1:]
         ],
-        remarks=[
-            "The raw hop is the floor of a response in one piece: to a worker thread and back.",
-            "It translates nothing and calls no application.",
-            *remarks,
-        ],
+        remarks="The raw hop is the floor of a response in one piece: to a worker thread and back, "
+        f"without a translation and without an application. {ended_early}",
     )
 
 
@@ -159,7 +156,7 @@ def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) 
 
 def _new_loop(name: str) -> asyncio.AbstractEventLoop:
     if name == "uvloop":
-        import uvloop  # noqa: PLC0415 - not on every platform
+        import uvloop  # not on every platform
 
         loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         return loop

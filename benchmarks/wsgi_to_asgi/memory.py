@@ -35,7 +35,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure all contenders; ``advance`` is told what was measured, and which part it is."""
     title = "Memory with a stalled peer"
     if not _PROCESS.exists():
-        return Section(title, "Not measured", {}, remarks=["This part needs Linux: /proc."])
+        return Section(title, "Not measured", {}, remarks="This part needs Linux: /proc.")
     size = "64 MiB" if quick else "1 GiB"
     rows: dict[str, dict[str, Cell]] = {}
     for direction in _APPS:
@@ -54,12 +54,10 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         unit="MiB above the idle process, at the peak; less is better",
         rows=rows,
         panels=[Panel(title, "MiB above the idle process", rows, base=0.1)],
-        remarks=[
-            "Download: the application yields new blocks of 64 KiB; the client takes the first "
-            f"256 KiB, stalls for {STALL:g} seconds, and takes the rest. Upload: the application "
-            f"waits for {STALL:g} seconds before it reads; the client has all at hand. "
-            f"Who takes more than {CEILING} MiB is stopped there."
-        ],
+        remarks="Download: the application yields new blocks of 64 KiB; the client takes 256 KiB, "
+        f"stalls for {STALL:g} seconds, and takes the rest. Upload: the application begins to read "
+        f"after {STALL:g} seconds; the client has all at hand. Who takes more than {CEILING} MiB is "
+        "stopped there.",
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from benchmarks.wsgi_to_asgi.apps import flask_app, small
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
 from benchmarks.wsgi_to_asgi.stalling import stalling
-from gatebridge.types import ASGIApplication
+from gatebridge.types import ASGIApplication, WSGIApplication
 
-_APPS = {"flask": flask_app, "plain": small, "stalling": stalling}
+_APPS: dict[str, WSGIApplication] = {"flask": flask_app, "plain": small, "stalling": stalling}
 
 
 def __getattr__(name: str) -> ASGIApplication:

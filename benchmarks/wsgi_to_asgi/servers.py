@@ -26,7 +26,7 @@ _ROWS = [
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure all rows; ``advance`` is told what was measured, and which part that is."""
     if shutil.which("wrk") is None:
-        return Section("Over real servers", "Not measured", {}, remarks=[f"{INSTALL}."])
+        return Section("Over real servers", "Not measured", {}, remarks=f"{INSTALL}.")
     rows = {}
     for title, name, attribute, connections in _ROWS:
         row = f"{title}, {connections} connections"
@@ -39,11 +39,9 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         panels=[
             Panel("Over real servers", "requests per second, as a multiple of gatebridge's", rows)
         ],
-        remarks=[
-            "The adapters are on Uvicorn (httptools, uvloop, one process), the last column is the "
-            f"application itself on one Gunicorn worker with {THREADS} threads. Only answers of "
-            "status 2xx count."
-        ],
+        remarks="The adapters are on Uvicorn (httptools, uvloop, one process). The last column is "
+        f"the application itself on one Gunicorn worker with {THREADS} threads. Only answers of "
+        "status 2xx and 3xx count.",
     )
 
 

@@ -50,11 +50,9 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         "clients; less is better",
         rows=rows,
         panels=[Panel(TITLE, "time, as a multiple of that without them", rows)],
-        remarks=[
-            f"On Uvicorn, with {THREADS} threads. The stalled clients read nothing of a download "
-            "of 16 MiB, or send 64 KiB of an upload of 1 MiB and no more. Two servers run, one "
-            "with stalled clients and one without, and are asked in turns."
-        ],
+        remarks=f"On Uvicorn, with {THREADS} threads: two servers, one of them with stalled "
+        "clients, are asked in turns. A stalled client reads nothing of a download of 16 MiB, or "
+        "sends 64 KiB of an upload of 1 MiB and no more.",
     )
 
 

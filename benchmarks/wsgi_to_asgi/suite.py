@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from benchmarks.report import Section, Target
+from benchmarks.report import Cell, Section, Target
 from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stalls
 
 NAME = "wsgi-to-asgi"
 TITLE = "WSGI applications on ASGI servers"
 PREFACE = """\
-What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and back.
-All contenders of a row are measured in turns, round by round. A number is the median over the rounds
-of the ratio within a round, so that a machine that changes its speed changes it for all. No contender
-is timed before every byte of an answer of it was found right. Each one has 40 worker threads if it
-lets its user choose, and the settings that serve it best."""
+What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and
+back. All contenders of a row are measured in turns, round by round. A number is the median over the
+rounds of the ratio within a round, so that a machine that changes its speed changes it for all.
+Each contender is asked once for the right answer, byte by byte, before it is timed, and has 40
+worker threads where it lets its user choose."""
 PACKAGES = [
     "gatebridge",
     "a2wsgi",
@@ -51,37 +51,59 @@ PARTS: dict[str, Part] = {
 
 def targets(sections: Mapping[str, Section]) -> list[Target]:
     """Return what of the targets the parts that ran can tell."""
+    return [
+        target
+        for part, targets_of in _TARGETS.items()
+        if part in sections
+        for target in targets_of(sections[part].rows)
+    ]
 
-    def cell(part: str, row: str, contender: str) -> float | None:
-        found = sections[part].rows.get(row, {}).get(contender)
-        return None if found is None else found.number
 
-    def inverse(part: str, row: str, contender: str) -> float | None:
-        number = cell(part, row, contender)
-        return None if number is None else 1 / number
+Rows = Mapping[str, Mapping[str, Cell]]
 
-    found: list[Target] = []
-    if "inprocess" in sections:
-        for loop in inprocess.LOOPS:
-            for how, bound in (("alone", 1.3), ("20 concurrent", 1.5)):
-                measured = inverse("inprocess", f"small, {how}, {loop}", inprocess.FLOOR)
-                text = f"small, {how}, {loop}: at most {bound} × the time of the raw hop"
-                found.append(Target(text, measured, bound))
-            for work, bound in (("1000 × 1 KiB", 15), ("32 MiB upload", 2)):
-                measured = cell("inprocess", f"{work}, alone, {loop}", "a2wsgi")
-                text = f"{work}, alone, {loop}: at least {bound} × as fast as a2wsgi"
-                found.append(Target(text, measured, bound, at_least=True))
-    if "servers" in sections:
-        measured = inverse("servers", "Flask, 20 connections", servers.GUNICORN)
-        text = "Flask on Uvicorn: at least 3 × the requests per second of Gunicorn gthread"
-        found.append(Target(text, measured, 3, at_least=True))
-    if "memory" in sections:
-        for row, cells in sections["memory"].rows.items():
-            number = cells["gatebridge"].number
-            found.append(Target(f"{row}, stalled: at most 4 MiB above idle", number, 4))
-    if "stalls" in sections:
-        for row, cells in sections["stalls"].rows.items():
-            if row.startswith("500 "):
-                text = f"{row}: a small request takes at most twice its time without them"
-                found.append(Target(text, cells["gatebridge"].number, 2))
-    return found
+
+def _in_process(rows: Rows) -> Iterator[Target]:
+    for loop in inprocess.LOOPS:
+        for how, bound in (("alone", 1.3), ("20 concurrent", 1.5)):
+            row = f"small, {how}, {loop}"
+            text = f"{row}: at most {bound} × the time of the raw hop"
+            yield Target(text, _inverse(_number(rows, row, inprocess.FLOOR)), bound)
+        for work, least in (("1000 × 1 KiB", 15), ("32 MiB upload", 2)):
+            row = f"{work}, alone, {loop}"
+            text = f"{row}: at least {least} × as fast as a2wsgi"
+            yield Target(text, _number(rows, row, "a2wsgi"), least, at_least=True)
+
+
+def _over_servers(rows: Rows) -> Iterator[Target]:
+    row = "Flask, 20 connections"
+    text = f"{row}: at least 3 × the requests per second of Flask on Gunicorn gthread"
+    yield Target(text, _inverse(_number(rows, row, servers.GUNICORN)), 3, at_least=True)
+
+
+def _in_memory(rows: Rows) -> Iterator[Target]:
+    for row in rows:
+        text = f"{row}, stalled peer: at most 4 MiB above idle"
+        yield Target(text, _number(rows, row, "gatebridge"), 4)
+
+
+def _while_stalled(rows: Rows) -> Iterator[Target]:
+    for row in rows:
+        if row.startswith("500 "):
+            text = f"{row}: a small request takes at most twice its time without them"
+            yield Target(text, _number(rows, row, "gatebridge"), 2)
+
+
+_TARGETS: dict[str, Callable[[Rows], Iterator[Target]]] = {
+    "inprocess": _in_process,
+    "servers": _over_servers,
+    "memory": _in_memory,
+    "stalls": _while_stalled,
+}
+
+
+def _number(rows: Rows, row: str, contender: str) -> float | None:
+    return rows.get(row, {}).get(contender, Cell()).number
+
+
+def _inverse(number: float | None) -> float | None:
+    return None if number is None else 1 / number
