@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 
-from benchmarks.report import Cell, Panel, number_text
+from benchmarks.report import Cell, Panel
 
 COLUMN = 500
 MARGIN = 24
@@ -30,6 +30,7 @@ COLOURS = {
 STYLE = """
   svg { color-scheme: light dark }
   text { font: 12px system-ui, sans-serif; fill: #1f2328 }
+  text { paint-order: stroke; stroke: #ffffff; stroke-width: 4px; stroke-linejoin: round }
   .page { fill: #ffffff }
   .title { font-size: 18px; font-weight: 600 }
   .panel { font-size: 14px; font-weight: 600 }
@@ -39,7 +40,7 @@ STYLE = """
   .grid { stroke: #d1d9e0 }
   .base { stroke: #1f2328 }
   @media (prefers-color-scheme: dark) {
-    text { fill: #f0f6fc }
+    text { fill: #f0f6fc; stroke: #0d1117 }
     .page { fill: #0d1117 }
     .quiet, .tick { fill: #9198a1 }
     .grid { stroke: #3d444d }
@@ -115,6 +116,8 @@ def _panel(panel: Panel) -> Iterator[str]:
         x = x_of(tick)
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="42" y2="{bottom}"/>'
         yield _text(x, bottom + 14, f"{tick:g}", "tick", "middle")
+    x = x_of(panel.base)
+    yield f'<line class="base" x1="{x:.1f}" x2="{x:.1f}" y1="42" y2="{bottom}"/>'
     y = 42
     for label, cells in panel.groups.items():
         yield _text(0, y + 18, label, "group")
@@ -123,14 +126,12 @@ def _panel(panel: Panel) -> Iterator[str]:
             yield from _bar(name, cell, y, x_of, panel.base)
             y += BAR
         y += 6
-    x = x_of(panel.base)
-    yield f'<line class="base" x1="{x:.1f}" x2="{x:.1f}" y1="42" y2="{bottom}"/>'
 
 
 def _domain(numbers: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of a scale for the numbers: a factor of two at least, with some room."""
+    """Return the ends of a scale for the numbers: a factor of four at least, with some room."""
     low, high = min(numbers), max(numbers)
-    widen = max(1.1, math.sqrt(2 * low / high))
+    widen = max(1.1, math.sqrt(4 * low / high))
     return low / widen, high * widen
 
 
@@ -144,13 +145,14 @@ def _bar(
         return
     end = x_of(cell.number)
     left, width = min(start, end), max(abs(end - start), 3)  # the reference has no length
-    label = number_text(cell.number) + ("*" if cell.note else "")
     yield f'<rect x="{left:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 2}" '
     yield f'fill="{COLOURS[name]}"><title>{escape(f"{name}: {cell}")}</title></rect>'
     if end < start:
-        yield _text(end - 5, y + 10, label, "number", "end")
+        yield _text(end - 5, y + 10, cell.text, "number", "end")
+        if cell.note:
+            yield _text(start + 6, y + 10, cell.note, "quiet number")
     else:
-        yield _text(left + width + 5, y + 10, label, "number")
+        yield _text(left + width + 5, y + 10, str(cell), "number")
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:

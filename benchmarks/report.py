@@ -16,16 +16,23 @@ class Cell:
     Attributes:
         number: A ratio, or mebibytes; None if there is none.
         note: Words instead of the number, or beside it.
+        or_more: Whether measuring was stopped at this number.
     """
 
     number: float | None = None
     note: str = ""
+    or_more: bool = False
 
     def __str__(self) -> str:
         if self.number is None:
             return self.note or "-"
-        text = number_text(self.number)
-        return f"{text} ({self.note})" if self.note else text
+        return f"{self.text} ({self.note})" if self.note else self.text
+
+    @property
+    def text(self) -> str:
+        """The number alone."""
+        number = "" if self.number is None else number_text(self.number)
+        return f"> {number}" if self.or_more else number
 
 
 def number_text(number: float) -> str:

@@ -24,7 +24,7 @@ from gatebridge.types import (
     WSGIEnvironment,
 )
 
-CEILING = 700  # MiB above idle, at which a contender is stopped
+CEILING = 700.0  # MiB above idle, at which a contender is stopped
 PATIENCE = 60.0  # seconds for one contender and direction
 STALL = 2.0  # seconds
 
@@ -56,8 +56,8 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         panels=[Panel(title, "MiB above the idle process", rows, base=0.1)],
         remarks="Download: the application yields new blocks of 64 KiB; the client takes 256 KiB, "
         f"stalls for {STALL:g} seconds, and takes the rest. Upload: the application begins to read "
-        f"after {STALL:g} seconds; the client has all at hand. Who takes more than {CEILING} MiB is "
-        "stopped there.",
+        f"after {STALL:g} seconds; the client has all at hand. Who takes more than {CEILING:g} MiB "
+        "is stopped there.",
     )
 
 
@@ -83,7 +83,7 @@ def measure(name: str, direction: str, blocks: int) -> Iterator[Cell]:
     while not ends:
         time.sleep(0.02)
         if _peak() - idle > CEILING:
-            ends.append(Cell(note=f"> {CEILING} MiB"))
+            ends.append(Cell(CEILING, or_more=True))
     yield ends[0]
 
 

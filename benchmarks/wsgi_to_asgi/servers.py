@@ -41,7 +41,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         ],
         remarks="The adapters are on Uvicorn (httptools, uvloop, one process). The last column is "
         f"the application itself on one Gunicorn worker with {THREADS} threads. Only answers of "
-        "status 2xx and 3xx count.",
+        "status 2xx and 3xx count; beside them stands how many of all were errors.",
     )
 
 
@@ -89,5 +89,5 @@ def _cell(seconds: list[float] | Failure, reference: list[float], bad: list[floa
     if isinstance(seconds, Failure):
         return Cell(note=str(seconds))
     share = sum(bad) / len(bad)
-    note = f"{share:.0%} of the answers are errors" if share >= 0.005 else ""
+    note = f"{share:.0%} errors" if share >= 0.005 else ""
     return Cell(ratio(reference, seconds), note)

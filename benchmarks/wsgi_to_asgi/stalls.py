@@ -120,9 +120,11 @@ def _ask(client: socket.socket) -> float:
     answer = b""
     while not answer.endswith(b"\r\n\r\nHello, world!"):
         part = client.recv(65536)
+        answer += part
+        if answer[9:12] not in (b"200", b""):
+            raise Failure("answers with errors")
         if not part:
             raise ConnectionError("closed")
-        answer += part
     return time.perf_counter() - begin
 
 
