@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.child import ChildEnded, in_child
@@ -19,7 +20,7 @@ from benchmarks.wsgi_to_asgi.host import WrongAnswer, check, serve
 from gatebridge.types import ASGIApplication
 
 FLOOR = "raw hop"
-LOOPS = ["asyncio", "uvloop"]
+LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
 CONCURRENCIES = {"alone": 1, "20 concurrent": 20}
 
 BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
