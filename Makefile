@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo serve test lint format typecheck tests bench-translation clean
+.PHONY: help demo serve test lint format typecheck tests bench bench-translation clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ format: $(VENV)/.dev ## put the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.bench ## gatebridge beside its peers: a table and a chart in benchmarks/results
+	$(RUN) -m benchmarks
+
 bench-translation: $(VENV)/.demo ## what the translation of a request costs
 	$(RUN) benchmarks/translation.py
 
@@ -53,6 +56,6 @@ $(VENV)/.python:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.dev $(VENV)/.ci: $(VENV)/.%: pyproject.toml | $(VENV)/.python
+$(VENV)/.bench $(VENV)/.demo $(VENV)/.dev $(VENV)/.ci: $(VENV)/.%: pyproject.toml | $(VENV)/.python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable . --group $*
 	@touch $@

@@ -1,0 +1,81 @@
+"""Servers as child processes: started by their own command lines, stopped by who started them."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+
+START_LIMIT = 20.0  # seconds
+
+
+class Server(NamedTuple):
+    """A server that answers."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def served(module: str, *arguments: str) -> Iterator[Server]:
+    """Run ``python -m module``, with ``{port}`` replaced in the arguments, until the block ends.
+
+    Raises:
+        RuntimeError: It does not answer.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", module, *(part.format(port=port) for part in arguments)]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_it_answers(Server(port, process), command)
+        yield Server(port, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:  # threads that wait for a client that never goes on
+            process.kill()
+            process.wait()
+
+
+def uvicorn(app: str, *arguments: str) -> Sequence[str]:
+    """Return `served`'s arguments for an application on one Uvicorn process."""
+    fast = ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--no-access-log"]
+    return ["uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *fast, *arguments]
+
+
+def gunicorn(app: str, threads: int) -> Sequence[str]:
+    """Return `served`'s arguments for an application on one Gunicorn worker with threads."""
+    worker = ["--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
+    return ["gunicorn", app, "--bind", "127.0.0.1:{port}", *worker, "--log-level", "critical"]
+
+
+def _wait_until_it_answers(server: Server, command: Sequence[str]) -> None:
+    deadline = time.monotonic() + START_LIMIT
+    while server.process.poll() is None and time.monotonic() < deadline:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            connection.close()
+            return
+    raise RuntimeError(f"does not answer: {' '.join(command[1:])}")

@@ -1,0 +1,164 @@
+"""Every adapter in one process, without a server: what an adapter itself costs."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.child import ChildEnded, in_child
+from benchmarks.measure import Failure, Round, interleave, ratio
+from benchmarks.report import Cell, Panel, Section
+from benchmarks.wsgi_to_asgi.apps import Work, works
+from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS, RawHop
+from benchmarks.wsgi_to_asgi.host import WrongAnswer, check, serve
+from gatebridge.types import ASGIApplication
+
+FLOOR = "raw hop"
+LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
+CONCURRENCIES = {"alone": 1, "20 concurrent": 20}
+
+BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
+
+Key = tuple[str, str, str]
+"""The work, how many at once, and the loop."""
+Results = dict[str, list[float] | Failure]
+
+
+def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
+    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    results: dict[Key, Results] = {}
+    order = [work.name for work in works(quick=quick)]
+    share = 1 / (len(LOOPS) * len(order) * len(CONCURRENCIES))
+    ended_early = ""
+    for loop in LOOPS:
+        try:
+            for key, row in in_child(measure, loop, quick, patience=20 * BATCH_LIMIT):
+                results[key] = row
+                advance(", ".join(key), share)
+        except ChildEnded as ended:
+            ended_early += f"On {loop} the measuring ended early: {ended}. "
+
+    def order_of(item: tuple[Key, Results]) -> tuple[int, int, int]:
+        (work, how, loop), _ = item
+        return order.index(work), [*CONCURRENCIES].index(how), LOOPS.index(loop)
+
+    rows = {key: cells(row) for key, row in sorted(results.items(), key=order_of)}
+    return Section(
+        title="In one process",
+        unit="Time per request as a multiple of gatebridge's; less is better",
+        rows={", ".join(key): row for key, row in rows.items()},
+        panels=[
+            Panel(
+                f"In one process, {how} ({loop})",
+                "time, as a multiple of gatebridge's",
+                {key[0]: row for key, row in rows.items() if key[1:] == (how, loop)},
+            )
+            for how in CONCURRENCIES
+            for loop in LOOPS[-1:]
+        ],
+        remarks="The raw hop is the floor of a response in one piece: to a worker thread and back, "
+        f"without a translation and without an application. {ended_early}",
+    )
+
+
+def cells(row: Results) -> dict[str, Cell]:
+    """Return each contender's ratio to gatebridge, or what it did instead of the work."""
+    reference = row.get("gatebridge")
+    return {
+        name: Cell(note=str(seconds))
+        if isinstance(seconds, Failure)
+        else Cell(ratio(seconds, reference) if isinstance(reference, list) else None)
+        for name, seconds in row.items()
+    }
+
+
+def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
+    """Measure each row on one loop; runs in a process of its own."""
+    logging.disable()  # contenders that fail do so thousands of times
+    loop = _new_loop(loop_name)
+    asyncio.set_event_loop(loop)
+    for work in works(quick=quick):
+        answer = work.answer()
+        apps = {name: factory(work.app, THREADS) for name, factory in CONTENDERS.items()}
+        if work.in_one_piece:
+            apps = {FLOOR: RawHop(answer, THREADS), **apps}
+        for how, concurrency in CONCURRENCIES.items():
+            rounds: dict[str, Round] = {}
+            results: Results = {}
+            for name, app in apps.items():
+                try:
+                    rounds[name] = _prepare(loop, app, work, len(answer), concurrency, quick=quick)
+                except Failure as failure:
+                    results[name] = failure
+            gc.collect()
+            measured = interleave(rounds, 2 if quick else 15, 0 if quick else 8)
+            yield (
+                (work.name, how, loop_name),
+                {name: measured.get(name) or results[name] for name in apps},
+            )
+
+
+def _prepare(
+    loop: asyncio.AbstractEventLoop,
+    app: ASGIApplication,
+    work: Work,
+    size: int,
+    concurrency: int,
+    *,
+    quick: bool,
+) -> Round:
+    """Check that the contender does the work, and return a round of a suitable length."""
+    if not isinstance(app, RawHop):
+        _run(loop, check(app, work))
+    batch = partial(_batch, loop, app, work, size, concurrency)
+    seconds, length = batch(1), 0.002 if quick else 0.08
+    if seconds * concurrency < length:
+        seconds = batch(1)  # the first one started threads
+    return partial(batch, max(1, int(length / (seconds * concurrency))))
+
+
+def _batch(
+    loop: asyncio.AbstractEventLoop,
+    app: ASGIApplication,
+    work: Work,
+    size: int,
+    concurrency: int,
+    count: int,
+) -> float:
+    """Serve ``count`` requests for each of so many clients; return the seconds per request."""
+
+    async def clients() -> None:
+        await asyncio.gather(*(serve(app, work, size, count) for _ in range(concurrency)))
+
+    begin = time.perf_counter()
+    _run(loop, clients())
+    return (time.perf_counter() - begin) / (count * concurrency)
+
+
+def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, or not at all: what hangs is left behind, it may not take a cancellation."""
+    task = loop.create_task(coroutine)
+    loop.run_until_complete(asyncio.wait({task}, timeout=BATCH_LIMIT))
+    if not task.done():
+        raise Failure("hangs")
+    try:
+        task.result()
+    except WrongAnswer as exc:
+        raise Failure("wrong") from exc
+    except Exception as exc:
+        raise Failure("fails") from exc
+
+
+def _new_loop(name: str) -> asyncio.AbstractEventLoop:
+    if name == "uvloop":
+        import uvloop  # not on every platform
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop
+    return asyncio.new_event_loop()
