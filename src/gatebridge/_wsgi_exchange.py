@@ -41,6 +41,7 @@ from gatebridge.types import (
 
 _logger = logging.getLogger("gatebridge")
 
+_UNWATCHED_SECONDS = 0.02  # how long a request waits for a thread before its client is watched
 _RETRY_AFTER = (b"retry-after", b"1")  # seconds
 
 
@@ -150,11 +151,12 @@ class Exchange:
         try:
             # Nearly every request: the body is here, and the response comes in one piece.
             done = False
-            if starts_now and (self._input is None or self._input.complete):
-                await self._sends.wait()
+            if not starts_now:
+                self._watches = True
+            if self._input is None or self._input.complete:
+                await self._sends.wait(None if starts_now else _UNWATCHED_SECONDS)
                 done = await self._send_response(if_complete=True)
             if not done:
-                self._watches = self._watches or not starts_now
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._receive_rest)
                     await self._send_response()

@@ -115,6 +115,23 @@ async def test_a_signal_set_before_the_wait_is_kept() -> None:
         await signal.wait()
 
 
+async def test_a_wait_for_a_signal_ends_in_time_and_the_next_one_is_whole() -> None:
+    signal, waits = current_loop().new_signal(), anyio.Event()
+    with anyio.fail_after(HANG):
+        await signal.wait(0)
+        await signal.wait(0.001)
+
+        async def wait() -> None:
+            await signal.wait(HANG * 10)
+            waits.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            assert not waits.is_set()
+            signal.set()
+
+
 async def test_a_signal_counts_once() -> None:
     """Two sets before a wait are one; the next wait needs another."""
     signal, waits = current_loop().new_signal(), anyio.Event()

@@ -132,7 +132,7 @@ async def test_who_asks_is_answered_at_once_and_may_wait_no_longer_than_wanted()
         return [str(answers).encode()]
 
     host = await serve(app)
-    assert (host.body, host.complete) == (str([False] * 4).encode(), True)
+    assert (host.body, host.complete) == (str([False] * 5).encode(), True)
 
 
 async def test_nobody_receives_for_it_unless_it_is_asked() -> None:
