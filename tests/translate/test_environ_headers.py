@@ -83,6 +83,21 @@ def test_very_many_repeats_are_one_value() -> None:
     assert len(translated(*[(b"x-a", b"v")] * 20_000)["HTTP_X_A"].split(",")) == 20_000
 
 
+@pytest.mark.clause("CGI-15", "D-10")
+@pytest.mark.parametrize("name", [b"x-a", b"cookie", b"content-type", b"content-length"])
+def test_a_header_may_come_as_often_as_allowed_and_no_oftener(name: bytes) -> None:
+    scope = make_scope(headers=[(name, b"1"), (b"x-other", b""), (name.title(), b"1")])
+    environ_from_scope(scope, duplicate_header_limit=2)
+    with pytest.raises(RequestError, match=f"^{name.decode()}: 2 times, more than 1$"):
+        environ_from_scope(scope, duplicate_header_limit=1)
+
+
+@pytest.mark.clause("D-10")
+def test_names_that_are_not_passed_on_do_not_count() -> None:
+    scope = make_scope(headers=[(b"x_a", b"1"), (b"x_a", b"1"), (b"x-a", b"1")])
+    assert environ_from_scope(scope, duplicate_header_limit=1)["HTTP_X_A"] == "1"
+
+
 @pytest.mark.clause("H-HDR-09", "A-HTTP-10", "D-10")
 def test_equal_hosts_collapse_and_different_ones_are_refused() -> None:
     found = translated((b"host", b"Example.com"), (b"host", b"example.com "))

@@ -256,7 +256,8 @@ async def _all_stalled(served: Any, hosts: list[Host]) -> AsyncIterator[list[Hos
 @pytest.mark.parametrize(
     ("option", "value"),
     [("threads", 0), ("threads", -1), ("window_bytes", 0), ("max_threads", 1), ("max_queue", -1),
-     ("max_body_size", -1), ("idle_timeout", -1), ("shutdown_timeout", -1)],
+     ("max_body_size", -1), ("duplicate_header_limit", 0), ("idle_timeout", -1),
+     ("shutdown_timeout", -1)],
 )  # fmt: skip
 def test_numbers_out_of_range_are_refused(option: str, value: int) -> None:
     with pytest.raises(ValueError, match=option):
@@ -270,6 +271,21 @@ async def test_a_limit_of_zero_allows_no_body() -> None:
     await empty.serve(served)
     await full.serve(served)
     assert (empty.status, full.status) == (200, 413)
+
+
+@pytest.mark.clause("D-10", "D-52")
+async def test_too_many_repeats_of_a_header_are_400_and_nothing_is_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "gatebridge")
+    headers = [(b"host", b"example.org"), *[(b"x-a", b"1")] * 3]
+    few, many = Host(headers=headers[:-1]), Host(path="/many", headers=headers)
+    await few.serve(adapter(result_app([b"x"]), duplicate_header_limit=2))
+    await many.serve(adapter(lambda *_: pytest.fail("called"), duplicate_header_limit=2))
+    assert (few.status, many.status) == (200, 400)
+    assert many.body == b"x-a: 3 times, more than 2\n"
+    (record,) = caplog.records
+    assert record.message == "GET '/many' answered 400: x-a: 3 times, more than 2"
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e12])
