@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gatebridge import _wsgi_exchange
 from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, body_app, statistics_say
 from wsgi_to_asgi.host import Host, in_background
 
@@ -140,3 +141,45 @@ async def test_the_number_of_threads_is_an_argument_only(monkeypatch: pytest.Mon
         await statistics_say(served, running=5)
         for gate in gates.values():
             gate.open()
+
+
+@pytest.mark.clause("D-31", "D-30")
+@pytest.mark.parametrize("moment", [0, 60])
+async def test_who_waits_for_a_thread_is_watched_after_a_moment(
+    moment: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most that wait are served in less, and a watch would cost more than they do."""
+    monkeypatch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", moment)
+    gate = Gate()
+    served = adapter(body_app(lambda environ: [gate() if environ["PATH_INFO"] == "/busy" else b""]))
+    served._pool._limit = served._pool._max_threads = 1
+    busy, waiting = Host(path="/busy"), Host(path="/waiting")
+    async with busy.background(served):
+        await gate.reached()
+        async with waiting.background(served):
+            await statistics_say(served, waiting=1)
+            if not moment:
+                await waiting.until(lambda: waiting.receives == 2)
+            gate.open()
+    assert (waiting.status, waiting.receives) == (200, 1 if moment else 2)
+
+
+@pytest.mark.clause("D-31", "D-30", "A-HTTP-33")
+async def test_who_waited_for_a_moment_and_streams_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", 60)
+    gate, block = Gate(), Blocks(source=iter(lambda: b"x", None))
+    served = adapter(
+        body_app(lambda environ: [gate()] if environ["PATH_INFO"] == "/busy" else block)
+    )
+    served._pool._limit = served._pool._max_threads = 1
+    busy, streaming = Host(path="/busy"), Host(path="/streaming", raises=False)
+    async with busy.background(served):
+        await gate.reached()
+        async with streaming.background(served):
+            await statistics_say(served, waiting=1)
+            gate.open()
+            await streaming.until(lambda: "body" in streaming.types)
+            streaming.disconnect()
+    assert (streaming.error, block.closes) == (None, 1)
