@@ -29,6 +29,7 @@ TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A field name, to be used with ``fullmatch`` (RFC 9110 section 5.6.2)."""
 
 _MAX_LENGTH_DIGITS = 19  # 2**63 - 1 bytes; int() of a longer text costs quadratic time
+_CR, _LF, _NUL = b"\r\n\0"  # as numbers, which `in` finds several times faster than bytes
 _HIDDEN = ""  # the environ key of a header that the application shall not see
 
 # Names that browsers, proxies and HTTP libraries send. Others are translated once and remembered in
@@ -157,7 +158,7 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
         together = b"".join(values)
     except (TypeError, ValueError, AttributeError) as exc:
         raise HostError("headers", _describe_bad_item(items)) from exc
-    if b"\n" in together or b"\r" in together or b"\0" in together:
+    if _LF in together or _CR in together or _NUL in together:
         _refuse_control_characters(items)
     for key, texts in repeated.items():
         if duplicate_limit is not None and len(texts) > duplicate_limit:
@@ -250,7 +251,7 @@ def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]
         if raw or key[:5] == "HTTP_":  # an empty CONTENT_TYPE or CONTENT_LENGTH means absent
             headers.append((name, raw))
     together = b"".join([value for _, value in headers])
-    if b"\n" in together or b"\r" in together or b"\0" in together:
+    if _LF in together or _CR in together or _NUL in together:
         _refuse_control_characters(headers)
     if environ.get("CONTENT_LENGTH"):
         return _with_one_length(headers, coded="HTTP_TRANSFER_ENCODING" in environ)

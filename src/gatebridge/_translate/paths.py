@@ -27,7 +27,8 @@ from gatebridge.types import WSGIEnvironment
 
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _ABSOLUTE_FORM_BYTES = re.compile(_ABSOLUTE_FORM.pattern.encode(), re.IGNORECASE)
-_SLASH = ord("/")
+# As numbers, because `in` finds a byte several times faster than bytes of length 1.
+_SLASH, _PERCENT, _QUESTION_MARK = b"/%?"
 _UNRESERVED_IN_PATH = "/:@!$&'()*+,;="  # quote_from_bytes itself keeps letters, digits and _.-~
 
 
@@ -64,13 +65,13 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     Raises:
         RequestError: The path has no leading slash, or cannot be encoded.
     """
-    if raw_path is not None and b"?" in raw_path:
+    if raw_path is not None and _QUESTION_MARK in raw_path:
         raw_path = raw_path.partition(b"?")[0]
     if (
         raw_path
         and not root_path
         and raw_path[0] == _SLASH
-        and b"%" not in raw_path
+        and _PERCENT not in raw_path
         and path.isascii()
         and path.encode("ascii") == raw_path
     ):
@@ -170,7 +171,7 @@ def _raw_path(environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes)
         if target[0] != _SLASH and (absolute := _ABSOLUTE_FORM_BYTES.match(target)):
             target = target[absolute.end() :] or b"/"
         target = target.partition(b"?")[0].partition(b"#")[0]
-        decoded = unquote_to_bytes(target) if b"%" in target else target
+        decoded = unquote_to_bytes(target) if _PERCENT in target else target
         if decoded == full:
             return target
         if script and decoded == info:
