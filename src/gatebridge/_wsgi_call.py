@@ -6,8 +6,8 @@ application does wrong is raised from here, into the application where the speci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
@@ -88,9 +88,9 @@ class WsgiCall:
             BaseException: Whatever the application raised.
         """
         self._input = body
-        iterable = app(environ, self.start_response)
+        iterable: Any = app(environ, self.start_response)
         if type(iterable) in (list, tuple) and not self._wrote:
-            self._send_whole(cast("list[object] | tuple[object, ...]", iterable))
+            self._send_whole(iterable)
             return
         try:
             self._send_result(iterable)
@@ -191,12 +191,11 @@ class WsgiCall:
                 block = block[: len(block) - surplus]
         self._channel.put(block, message=message, last=self._over)
 
-    def _send_whole(self, blocks: list[object] | tuple[object, ...]) -> None:
+    def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
         for block in blocks:
-            if not isinstance(block, bytes):
-                raise _not_bytes(block)
-        body = b"".join(cast("Iterable[bytes]", blocks))
+            _check_block(block)
+        body = b"".join(blocks)
         head = self._require_head()
         surplus = 0
         if not self._sends_content:
@@ -280,12 +279,8 @@ def _iterate(result: Any) -> Iterator[object]:  # noqa: ANN401 - what an applica
 
 def _check_block(block: object) -> bytes:
     if not isinstance(block, bytes):
-        raise _not_bytes(block)
+        raise WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
     return block
-
-
-def _not_bytes(block: object) -> WsgiAppError:
-    return WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
 
 
 def _surplus(bytes_more: int) -> WsgiAppError:

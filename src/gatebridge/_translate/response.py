@@ -68,9 +68,7 @@ def has_content(status: int, method: str) -> bool:
 # --- WSGI to ASGI ---------------------------------------------------------------------------------
 
 
-def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every request
-    status: object, headers: object
-) -> ResponseHead:
+def head_from_wsgi(status: object, headers: object) -> ResponseHead:
     """Check and translate the arguments of ``start_response``.
 
     Raises:
@@ -84,31 +82,19 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every reques
         raise WsgiAppError("headers", f"not a list: {type(headers).__name__}")
     code = _status_code(status)
     translated: list[tuple[bytes, bytes]] = []
-    values: list[str] = []
     lengths: list[bytes] = []
-    pairs = cast("list[tuple[str, str]]", headers)  # checked in the loop
-    try:
-        for item in pairs:
-            if type(item) is not tuple or len(item) != 2:
-                raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
-            name, value = item
-            if type(name) is not str:
-                raise WsgiAppError("headers", f"not of type str: {name!r:.80}")
-            if type(value) is not str:
-                raise WsgiAppError(name, f"value not of type str: {value!r:.80}")
-            values.append(value)
-            raw_name, raw_value = _asgi_name(name), value.strip(" ").encode("latin-1")
-            if raw_name == b"content-length":
-                lengths.append(raw_value)
-                if len(lengths) > 1:
-                    continue
-            translated.append((raw_name, raw_value))
-    except UnicodeEncodeError:
-        _refuse_values(pairs)
-        raise
-    # One search over all values is cheaper than one for each.
-    if _CONTROL.search("".join(values)):
-        _refuse_values(pairs)
+    for item in cast("list[tuple[str, str]]", headers):
+        if type(item) is not tuple or len(item) != 2:
+            raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
+        name, value = item
+        if type(name) is not str:
+            raise WsgiAppError("headers", f"not of type str: {name!r:.80}")
+        raw_name, raw_value = _asgi_name(name), header_value(name, value)
+        if raw_name == b"content-length":
+            lengths.append(raw_value)
+            if len(lengths) > 1:
+                continue
+        translated.append((raw_name, raw_value))
     if not lengths and code not in (204, 205):
         return ResponseHead(code, translated, None)
     length = declared_length(lengths, WsgiAppError)
@@ -153,11 +139,6 @@ def _asgi_name(name: str) -> bytes:
     return raw
 
 
-def _refuse_values(headers: Iterable[tuple[str, str]]) -> None:
-    for name, value in headers:
-        header_value(name, value)
-
-
 def header_value(name: str, value: object) -> bytes:
     """Return one value of a WSGI header, checked, trimmed and encoded.
 
@@ -166,7 +147,8 @@ def header_value(name: str, value: object) -> bytes:
     """
     if type(value) is not str:
         raise WsgiAppError(name, f"value not of type str: {value!r:.80}")
-    if _CONTROL.search(value):
+    # What is printable has no control character; the search is for the rest of latin-1.
+    if not value.isprintable() and _CONTROL.search(value):
         raise WsgiAppError(name, f"a control character in {value[:80]!r}")
     try:
         return value.strip(" ").encode("latin-1")
