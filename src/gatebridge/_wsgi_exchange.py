@@ -9,10 +9,9 @@ act is to let go of both.
 
 from __future__ import annotations
 
-import contextvars
 import io
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
 import anyio
@@ -20,7 +19,7 @@ import anyio
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.departure import DepartureFlag
 from gatebridge._bodies.wsgi_input import WsgiInput
-from gatebridge._concurrency.loop import current_loop
+from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._translate.response import plain_response
 from gatebridge._wsgi_call import WsgiCall
@@ -115,7 +114,7 @@ class Exchange:
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
         self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._call = WsgiCall(self._channel, scope["method"], self._extensions)
-        self._context = contextvars.copy_context()
+        self._context = context_for_thread()
         self._errors: list[BaseException] = []  # what the worker raised: at most one
         self._failure: BaseException | None = None  # what the server's callables raised
         self._left = False  # the ASGI call has ended, or is about to
@@ -126,12 +125,24 @@ class Exchange:
     # --- on the event loop ------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve the request.
+        """Serve the request, and log what ended it unless that was a whole response.
 
         Raises:
             HostError: ``receive`` gave something else than the specification allows.
             BaseException: What the application raised, or ``send`` unless it is an `OSError`.
         """
+        try:
+            await self._serve()
+        except Exception as exc:
+            phase = "after" if self._call.started else "before"
+            name = type(exc).__qualname__  # the server logs the rest
+            _logger.info("%s: %s %s the response had begun", self, name, phase)
+            raise
+        except BaseException:
+            _logger.debug("%s: cancelled", self)
+            raise
+
+    async def _serve(self) -> None:
         try:
             if not await self._receive_first():
                 _logger.debug("%s: the client left before the application was called", self)
@@ -140,9 +151,6 @@ class Exchange:
         except RequestError as exc:
             await answer(self._scope, self._send, exc.status, str(exc))
             return
-        except anyio.get_cancelled_exc_class():
-            _logger.debug("%s: cancelled before the application was called", self)
-            raise
         except (PoolFull, PoolClosed) as exc:
             full = isinstance(exc, PoolFull)
             reason = "too many requests are waiting" if full else "shutting down"
@@ -158,7 +166,7 @@ class Exchange:
                 done = await self._send_response(if_complete=True)
             if not done:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._receive_rest)
+                    group.start_soon(_without_traceback, [self._receive_rest])
                     await self._send_response()
                     group.cancel_scope.cancel()
             if self._errors or self._channel.closed:
@@ -290,9 +298,6 @@ class Exchange:
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
             elif error is not None:
-                phase = "after" if self._call.started else "before"
-                name = type(error).__qualname__  # the server logs the rest
-                _logger.info("%s: %s %s the response had begun", self, name, phase)
                 raise error
         finally:
             del error  # no cycle through the traceback's frames
@@ -300,7 +305,9 @@ class Exchange:
     def _hear_of_departure(self) -> None:
         if not self._channel.delivered:
             self._disconnect()
-        elif self._input is not None:  # a client that has its response may leave
+            return
+        self._channel.depart()  # a client that has its response may leave
+        if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
 
     def _disconnect(self) -> None:
@@ -323,13 +330,11 @@ class Exchange:
         self._left = True
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
+        self._channel.closed = self._channel.departed = True
         if not self._channel.finished:
-            _logger.debug("%s: cancelled", self)
             self._disconnect()
-        elif self._watches:
+        elif self._watches:  # looked at after the flags were set, so that nobody waits unseen
             self._channel.close()
-        else:
-            self._channel.closed = True  # nobody waits for it
         if self._errors:
             self._log_lost_error()
 
@@ -370,7 +375,7 @@ class Exchange:
 
     def _watch(self) -> None:
         """Watch for the client's departure from now on, if nobody does."""
-        if not (self._watches or self._channel.closed):
+        if not (self._watches or self._channel.departed):
             self._watches = True
             self._receives.set_soon()
             if not self._sends.set_soon():  # the loop has ended
@@ -384,6 +389,18 @@ class Exchange:
             return
         if not _is_disconnect(error):
             _logger.error("%s: failed after its request had ended", self, exc_info=error)
+
+
+async def _without_traceback(calls: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Make a call, and let its cancellation out without the frames that it has come through.
+
+    For asyncio anyio keeps a task's cancellation in a cycle. What these frames know, the whole
+    request, would stay with it until the collector of cycles runs.
+    """
+    try:
+        await calls.pop()()
+    except BaseException as exc:  # noqa: BLE001 - raised again
+        raise exc.with_traceback(None)  # noqa: B904 - from itself
 
 
 async def answer(

@@ -124,6 +124,10 @@ class WsgiToAsgi:
             except RequestError as exc:
                 await answer(scope, send, exc.status, str(exc))
                 return
+            except HostError:
+                method, path = scope.get("method"), scope.get("path")
+                _logger.info("%s %r: HostError before the application was called", method, path)
+                raise
             environ.update(self._extra_environ)
             await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
         elif kind == "lifespan":
@@ -160,14 +164,16 @@ class WsgiToAsgi:
 
         Whoever calls the application afterwards, without a lifespan, is served all the same.
         """
-        abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)
+        try:
+            abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)
+        finally:
+            self._pool.open()
         for request in abandoned:
             _logger.warning(
                 "still running %g seconds after shutdown began, abandoned: %s",
                 self._shutdown_timeout,
                 request,
             )
-        self._pool.open()
 
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:

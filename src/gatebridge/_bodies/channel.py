@@ -33,7 +33,8 @@ class ResponseChannel:
         complete: Whether the response is complete, though perhaps not yet sent.
         finished: Whether the worker is done, though perhaps not everything was taken.
         closed: Whether nobody takes any more: the client is gone, or the request is over.
-        delivered: Whether the last message was taken, so that a departure is none any more.
+        delivered: Whether everything was taken, so that a departure takes nothing from the client.
+        departed: Whether the client is gone, be it after everything was taken.
         lost: Whether the loop has ended.
     """
 
@@ -51,6 +52,7 @@ class ResponseChannel:
         "closed",
         "complete",
         "delivered",
+        "departed",
         "finished",
         "lost",
     )
@@ -75,12 +77,18 @@ class ResponseChannel:
         self.finished = False
         self.closed = False
         self.delivered = False
+        self.departed = False
         self.lost = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
     def put(
-        self, block: bytes = b"", *, message: HTTPSendMessage | None = None, last: bool = False
+        self,
+        block: bytes = b"",
+        *,
+        message: HTTPSendMessage | None = None,
+        last: bool = False,
+        completes: bool = False,
     ) -> None:
         """Add a message, then a block of the body; wait first while the window is full.
 
@@ -88,6 +96,7 @@ class ResponseChannel:
             block: Bytes of the body; empty for none.
             message: One that goes before the block: the start, a hint, or a file.
             last: Whether the body is complete with this block.
+            completes: Whether it is complete with this message, a file.
 
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
@@ -104,7 +113,8 @@ class ResponseChannel:
                     if block:
                         self._blocks.append(block)
                         self._buffered += len(block)
-                    self._last = self.complete = last
+                    self._last = last
+                    self.complete = last or completes
                     wake, self._loop_waits = self._loop_waits, False
                     break
                 gate, barrier = self._shut()
@@ -119,9 +129,7 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
         """
-        self.put(message=message)
-        with self._lock:
-            self.complete = True
+        self.put(message=message, completes=True)
         while True:
             with self._lock:
                 self._require_open()
@@ -147,12 +155,12 @@ class ResponseChannel:
         if wake and not self._wake():
             self._lose()
 
-    def wait_closed(self, timeout: float | None) -> bool:
-        """Wait until nobody takes any more; return whether that is so after ``timeout`` seconds."""
+    def wait_departed(self, timeout: float | None) -> bool:
+        """Wait until the client is gone; return whether it is after ``timeout`` seconds."""
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         while True:
             with self._lock:
-                if self.closed:
+                if self.departed:
                     return True
                 gate, barrier = self._shut()
             left = deadline - time.monotonic()
@@ -189,18 +197,25 @@ class ResponseChannel:
             messages, self._messages = self._messages, []
             if self._blocks or self._last:
                 messages.append(self._body_message(more_body=not self._last))
-                self.delivered, self._last = self._last, False
+                self._last = False
             finished = self.finished
-            self.delivered = self.delivered or finished
+            self.delivered = self.complete or finished
             self._loop_waits = not (messages or finished)
             if self._gate is not None:
                 self._gate.open()
         return messages, finished
 
+    def depart(self) -> None:
+        """Say that the client is gone; what it has not yet taken may still be sent."""
+        with self._lock:
+            self.departed = True
+            if self._gate is not None:
+                self._gate.open()
+
     def close(self) -> None:
         """Drop what is here and let each later `put` raise."""
         with self._lock:
-            self.closed = True
+            self.closed = self.departed = True
             self._messages, self._blocks, self._buffered, self._last = [], [], 0, False
             if self._gate is not None:
                 self._gate.open()

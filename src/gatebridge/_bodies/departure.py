@@ -15,7 +15,7 @@ class DepartureFlag(DisconnectFlag):
     be seen as long as more of the request's body is on its way than fits into the window.
 
     Args:
-        channel: That of the request's response; it is closed with the departure.
+        channel: That of the request's response, which is told of the departure.
         watch: Begins to watch, if nobody does.
     """
 
@@ -28,7 +28,7 @@ class DepartureFlag(DisconnectFlag):
     def is_set(self) -> bool:
         """Return whether the client is gone."""
         self._watch()
-        return self._channel.closed
+        return self._channel.departed
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the client is gone; meanwhile the thread does not count against ``threads``.
@@ -40,4 +40,4 @@ class DepartureFlag(DisconnectFlag):
             Whether the client is gone.
         """
         self._watch()
-        return self._channel.wait_closed(timeout)
+        return self._channel.wait_departed(timeout)

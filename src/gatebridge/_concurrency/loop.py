@@ -8,6 +8,7 @@ an `anyio.Event` for each wait would cost more than all the rest of it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import math
 import sys
 import threading
@@ -160,3 +161,15 @@ def current_loop() -> LoopHandle:
             handle = LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, _AsyncioSignal)
         _current.handle = handle
     return handle
+
+
+def context_for_thread() -> contextvars.Context:
+    """Return a copy of the caller's context, in which no event loop is said to run.
+
+    `anyio.run` leaves a note of its kind of loop there. A thread may run a loop of its own.
+    """
+    context = contextvars.copy_context()
+    sniffio = sys.modules.get("sniffio")
+    if sniffio is not None and sniffio.current_async_library_cvar in context:
+        context.run(sniffio.current_async_library_cvar.set, None)
+    return context

@@ -16,7 +16,7 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
@@ -30,6 +30,9 @@ Job = Callable[[], Callable[[], object] | None]
 If it returns something, that is called once its place is free again, to say that it is done: who
 hears of it may submit the next job at once, and shall find this thread free.
 """
+
+
+_CHECK_SECONDS = 0.1  # how often `close` looks whether the pool was opened again
 
 
 class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
@@ -86,14 +89,16 @@ class WorkerPool:
 
     def forget_threads(self) -> None:
         """Begin without threads: at construction, and in a forked child, where none came along."""
-        self._lock = threading.Lock()  # guards all below
+        # Guards all below. Reentrant, because the collector of cycles may run while it is held, and
+        # end an abandoned request that then withdraws its job.
+        self._lock = threading.RLock()
         self._threads: dict[threading.Thread, Job | None] = {}  # and what each one does
         self._free = 0  # threads without a job, less jobs in the inbox
         self._running = 0
         self._stalled = 0
         self._started = 0
         self._closed = False
-        self._backlog: deque[Job] = deque()  # jobs for which there is no place
+        self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
         # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
         # by the first thread that wakes, and does not wake as many threads as there are jobs.
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
@@ -120,18 +125,17 @@ class WorkerPool:
             if not self._has_place():
                 if self._max_queue is not None and len(self._backlog) >= self._max_queue:
                     raise PoolFull
-                self._backlog.append(job)
+                self._backlog[job] = None
                 return False
             return self._place(job)
 
     def withdraw(self, job: Job) -> bool:
         """Take back a job that waits for a thread; False if it has started."""
         with self._lock:
-            try:
-                self._backlog.remove(job)
-            except ValueError:
-                return False
-            return True
+            waits = job in self._backlog
+            if waits:
+                del self._backlog[job]
+            return waits
 
     def waiting(self) -> AbstractContextManager[None]:
         """Return a context manager to wait for a client in.
@@ -160,7 +164,8 @@ class WorkerPool:
             timeout: For how many seconds to wait at most.
 
         Returns:
-            For each job that is not done ``str(job)``; its thread is abandoned.
+            For each job that is not done ``str(job)``; its thread is abandoned. Nothing if the pool
+            was opened again meanwhile.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
@@ -169,12 +174,14 @@ class WorkerPool:
                 self._inbox.put(None)
         while True:
             with self._lock:
+                if not self._closed:
+                    return []
                 threads = list(self._threads)
                 jobs = [*self._threads.values(), *self._backlog]
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs if job is not None]
-            threads[0].join(left)
+            threads[0].join(min(left, _CHECK_SECONDS))
 
     # --- places: called with the lock held --------------------------------------------------------
 
@@ -186,7 +193,8 @@ class WorkerPool:
     def _place(self, job: Job) -> bool:
         """Let a job run for which there is a place, in a new thread if none is free."""
         if self._free <= 0 and not self._start_thread():
-            self._backlog.appendleft(job)  # until one of the others is done
+            self._backlog[job] = None
+            self._backlog.move_to_end(job, last=False)  # until one of the others is done
             return False
         self._free -= 1
         self._running += 1
@@ -198,13 +206,14 @@ class WorkerPool:
         thread = threading.Thread(
             target=self._work, name=f"{self._name}-{self._started}", daemon=True
         )
+        self._threads[thread] = None  # before the start: it may find a job of another in the inbox
         try:
             thread.start()
         except RuntimeError:  # the system has no more
+            del self._threads[thread]
             if not self._threads:
                 raise
             return False
-        self._threads[thread] = None
         self._free += 1
         return True
 
@@ -251,7 +260,7 @@ class WorkerPool:
         """Return a job for the place that this thread has; give up the place if there is none."""
         with self._lock:
             if self._backlog and self._running <= self._limit:
-                return self._backlog.popleft()
+                return self._backlog.popitem(last=False)[0]
             self._threads[me] = None  # an idle thread keeps nothing of its last job alive
             self._running -= 1
             self._free += 1
@@ -265,7 +274,7 @@ class WorkerPool:
             self._running -= 1
             self._stalled += 1
             if self._backlog and self._has_place():
-                self._place(self._backlog.popleft())
+                self._place(self._backlog.popitem(last=False)[0])
 
     def go_on(self) -> None:
         """Take a place again, whether there is one or not."""
