@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import anyio
@@ -370,16 +370,19 @@ class Exchange:
         self._channel.finish(self._call.whole)
         if self._channel.lost and not self._left:
             _logger.debug("%s: the event loop has ended", self)
-        if self._left or self._channel.lost:
+        if self._left or self._channel.lost or (self._errors and self._loop.is_closed()):
             self._log_lost_error()
 
     def _watch(self) -> None:
         """Watch for the client's departure from now on, if nobody does."""
-        if not (self._watches or self._channel.departed):
+        if self._channel.departed:
+            return
+        if not self._watches:
             self._watches = True
             self._receives.set_soon()
-            if not self._sends.set_soon():  # the loop has ended
-                self._channel.close()
+            self._sends.set_soon()
+        if self._loop.is_closed():
+            self._channel.lose()
 
     def _log_lost_error(self) -> None:
         """Log what the application raised when there is nobody left to raise it to."""
@@ -391,7 +394,7 @@ class Exchange:
             _logger.error("%s: failed after its request had ended", self, exc_info=error)
 
 
-async def _without_traceback(calls: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+async def _without_traceback(calls: list[Any]) -> None:
     """Make a call, and let its cancellation out without the frames that it has come through.
 
     For asyncio anyio keeps a task's cancellation in a cycle. What these frames know, the whole

@@ -162,7 +162,8 @@ class WsgiToAsgi:
     async def _drain(self) -> None:
         """End the pool's threads; those that do not end in time are abandoned, by name.
 
-        Whoever calls the application afterwards, without a lifespan, is served all the same.
+        Whoever calls the application afterwards, without a lifespan, is served all the same, as
+        far as the abandoned ones leave threads.
         """
         try:
             abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)

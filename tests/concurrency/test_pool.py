@@ -436,3 +436,39 @@ def test_a_burst_of_jobs_is_run_completely(make_pool: Any) -> None:
     settle(pool, running=0, waiting=0)
     assert sorted(ran) == list(range(1000))
     assert pool.statistics().threads <= 3
+
+
+def test_a_close_ends_when_the_pool_is_opened_again(make_pool: Any) -> None:
+    """Another event loop has started up: what runs is not to be waited for, nor abandoned."""
+    pool, abandoned = make_pool(1), []
+    (job,) = submit(pool, 1)
+    closing = threading.Thread(target=lambda: abandoned.append(pool.close(HANG * 10)))
+    closing.start()
+    for _ in range(HANG * 1000):
+        if pool._closed:
+            break
+        threading.Event().wait(0.001)
+    pool.open()
+    closing.join(HANG)
+    assert (closing.is_alive(), abandoned) == (False, [[]])
+    job.end()
+
+
+def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread(
+    make_pool: Any,
+) -> None:
+    """The collector of cycles may end an abandoned request at any point of the pool's code."""
+    pool, withdrawn = make_pool(1), []
+    (running,) = submit(pool, 1)
+    queued = Job()
+    pool.submit(queued)
+
+    def withdraw() -> None:
+        with pool._lock:
+            withdrawn.append(pool.withdraw(queued))
+
+    thread = threading.Thread(target=withdraw, daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert withdrawn == [True]
+    running.end()

@@ -8,10 +8,14 @@ request, and what the application sets is seen by nobody else. OpenTelemetry and
 from __future__ import annotations
 
 import contextvars
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter
@@ -199,3 +203,46 @@ async def test_what_a_middleware_puts_into_the_scope_is_reachable() -> None:
     await Host().serve(middleware)
     assert seen[0] is scopes[0]
     assert seen[0]["user"] == "somebody"
+
+
+async def test_the_application_may_run_a_loop_of_its_own(anyio_backend: Any) -> None:
+    """`anyio.run` leaves a note in the context that one runs. In the worker's thread none does."""
+
+    async def answer() -> bytes:
+        await anyio.lowlevel.checkpoint()
+        return b"from another loop"
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [TEXT])
+        return [anyio.run(answer, backend=anyio_backend[0])]
+
+    host = Host()
+    await host.serve(adapter(app))
+    assert host.body == b"from another loop"
+
+
+class Marker:
+    """Something of the server's that is in the scope."""
+
+
+async def test_nothing_keeps_a_streamed_request_when_it_is_over() -> None:
+    """Not even a cycle of references, which would stay until the collector runs."""
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [TEXT])
+        yield environ["wsgi.input"].read()
+
+    served = adapter(app)
+    host = Host(b"two ", b"parts", method="POST")
+    marker = Marker()
+    gone = weakref.ref(marker)
+    gc.collect()
+    gc.disable()
+    try:
+        await served({**host.scope, "extensions": {"marker": marker}}, host.receive, host.send)
+        del marker
+        await Host().serve(served)  # the thread has let go of what it worked at
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert host.body == b"two parts"

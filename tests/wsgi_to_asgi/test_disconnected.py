@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from gatebridge._bodies import gate
 from gatebridge.errors import ClientDisconnected
 from wsgi_to_asgi.apps import (
     TEXT,
+    Blocks,
     Environ,
     Gate,
     adapter,
@@ -207,12 +209,11 @@ async def test_it_is_set_when_the_call_is_cancelled(ask: Any) -> None:
     assert app.answers == [False, True]
 
 
-def test_it_is_set_when_the_loop_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+@WAYS
+def test_it_is_set_when_the_loop_has_ended(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if nothing was cancelled."""
-    import asyncio
-
     monkeypatch.setattr(gate, "_CHECK_SECONDS", 0.01)
-    app = Computing(waiting_for_ever)
+    app = Computing(ask)
     loop = asyncio.new_event_loop()
 
     async def start() -> asyncio.Task[None]:
@@ -226,3 +227,25 @@ def test_it_is_set_when_the_loop_has_ended(monkeypatch: pytest.MonkeyPatch) -> N
     assert app.answered.wait(HANG)
     assert app.answers == [False, True]
     task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@WAYS
+async def test_it_is_set_when_the_client_leaves_after_it_has_everything(ask: Any) -> None:
+    """A long ``close()`` may want to know, although nothing is lost and nothing is logged."""
+    answers: list[bool] = []
+
+    class Asking(Blocks):
+        def __init__(self, flag: Any) -> None:
+            super().__init__(b"x")
+            self._flag = flag
+
+        def close(self) -> None:
+            answers.append(ask(self._flag))
+            super().close()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT, ("Content-Length", "1")])
+        return Asking(environ[KEY])
+
+    host = await serve(app)  # this host says that the client has left once it was sent everything
+    assert (answers, host.body, host.complete) == ([True], b"x", True)

@@ -268,3 +268,53 @@ async def test_errors_are_dropped_where_there_is_no_stderr(monkeypatch: pytest.M
         patch.setattr(sys, "stderr", None)
         host = await serve(write_errors("text"))
     assert host.status == 200
+
+
+@pytest.mark.parametrize("message", [None, {"type": "http.trailers"}, {"type": None}])
+async def test_a_servers_error_before_the_call_has_a_record(
+    message: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    host = Host(path="/odd")
+    host._messages = [message]
+    with pytest.raises(HostError):
+        await host.serve(adapter(lambda *_: pytest.fail("called")))
+    assert caplog.messages == ["GET '/odd': HostError before the response had begun"]
+
+
+async def test_a_scope_that_is_none_has_a_record(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    with pytest.raises(HostError):
+        await Host(path="/odd", headers=5).serve(adapter(lambda *_: pytest.fail("called")))
+    assert caplog.messages == ["GET '/odd': HostError before the application was called"]
+
+
+async def test_cancelled_while_a_whole_response_is_sent_it_has_a_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    host = Host(path="/cancelled")
+    host.stop_reading()
+    served = adapter(result_app([b"x"]))
+    async with host.background(served) as scope:
+        await host.until(lambda: "start" in host.types)
+        await statistics_say(served, running=0)
+        scope.cancel()
+    assert caplog.messages == ["GET '/cancelled': cancelled"]
+
+
+def test_a_loop_closed_while_a_request_is_received_leaves_it_in_peace() -> None:
+    """Its coroutine is ended outside of any loop."""
+    loop = asyncio.new_event_loop()
+
+    async def start() -> asyncio.Task[None]:
+        host = Host(open_end=True)
+        task = asyncio.create_task(adapter(result_app([]))(host.scope, host.receive, host.send))
+        await host.until(lambda: host.receives)
+        return task
+
+    task = loop.run_until_complete(start())
+    loop.close()
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine: Any = task.get_coro()
+    coroutine.close()  # raises what leaves the coroutine

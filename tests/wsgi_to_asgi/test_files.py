@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -40,8 +41,8 @@ def sent_by(host: Host) -> str:
 class ReadingHost(Host):
     """Reads a file by its descriptor while ``send`` lasts, as a server does."""
 
-    def __init__(self, **scope: Any) -> None:
-        super().__init__(**scope)
+    def __init__(self, *body: bytes, **scope: Any) -> None:
+        super().__init__(*body, **scope)
         self.received: list[bytes] = []
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -301,3 +302,25 @@ async def test_a_file_after_write_comes_in_blocks_or_by_descriptor(
     host = await serve(app, extensions=offered)
     assert host.body.startswith(b"before ")
     assert host.complete
+
+
+async def test_a_client_that_leaves_with_the_whole_file_leaves_no_record(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some servers say that it has left as soon as everything is handed over to them."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        assert environ["wsgi.input"].read() == b"in parts"  # so that it is watched
+        start_response("200 OK", [TEXT])
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+
+    host = ReadingHost(b"in ", b"parts", method="POST", extensions=ZERO_COPY)
+    host.stop_reading()
+    async with host.background(adapter(app)):
+        await host.until(lambda: "start" in host.types)
+        host.read_on()
+        host.stop_reading()
+        await host.until(lambda: host.complete and host.receives == 3)
+        host.read_on()
+    assert (host.error, host.received, caplog.messages) == (None, [CONTENT], [])

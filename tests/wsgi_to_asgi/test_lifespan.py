@@ -243,3 +243,20 @@ async def test_a_requests_state_is_left_alone() -> None:
     await Host(state=state).serve(adapter(app))
     assert seen[0] is state
     assert state == before
+
+
+async def test_a_shutdown_that_is_cancelled_leaves_an_application_that_serves() -> None:
+    gate, lifespan = Gate(), Lifespan(STARTUP)
+    served = adapter(body_app(lambda environ: [gate(b"x")]))
+    busy = Host()
+    async with busy.background(served):
+        await gate.reached()
+        async with anyio.create_task_group() as group:
+            group.start_soon(served, lifespan.scope, lifespan.receive, lifespan.send)
+            lifespan.shut_down()
+            await shutdown_begins(served)
+            group.cancel_scope.cancel()
+            gate.open()
+    host = Host()
+    await host.serve(served)
+    assert (busy.body, host.body) == (b"x", b"x")

@@ -113,15 +113,15 @@ class ResponseChannel:
                     if block:
                         self._blocks.append(block)
                         self._buffered += len(block)
-                    self._last = last
-                    self.complete = last or completes
+                    self._last = self._last or last
+                    self.complete = self.complete or last or completes
                     wake, self._loop_waits = self._loop_waits, False
                     break
                 gate, barrier = self._shut()
             if not gate.wait(barrier):  # opened by take or close
-                self._lose()
+                self.lose()
         if wake and not self._wake():
-            self._lose()
+            self.lose()
 
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
@@ -137,7 +137,7 @@ class ResponseChannel:
                     return
                 gate, barrier = self._shut()
             if not gate.wait(barrier):
-                self._lose()
+                self.lose()
 
     def finish(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
         """Say that the worker is done with the request; always its last call.
@@ -153,7 +153,7 @@ class ResponseChannel:
             self.finished = True
             wake, self._loop_waits = self._loop_waits, False
         if wake and not self._wake():
-            self._lose()
+            self.lose()
 
     def wait_departed(self, timeout: float | None) -> bool:
         """Wait until the client is gone; return whether it is after ``timeout`` seconds."""
@@ -167,22 +167,23 @@ class ResponseChannel:
             if left <= 0:
                 return False
             if not gate.wait(barrier, left):
-                self._lose()
+                self.lose()
 
     def _shut(self) -> tuple[Gate, threading.Lock]:
         if self._gate is None:
             self._gate = Gate(self._waiting, self._wake)
         return self._gate, self._gate.shut()
 
-    def _lose(self) -> None:
-        self.lost = True
-        self.close()
-
     def _require_open(self) -> None:
         if self.finished:
             raise ClientDisconnected("write", "the request is over")
         if self.closed:
             raise ClientDisconnected("write")
+
+    def lose(self) -> None:
+        """Say that the loop has ended."""
+        self.lost = True
+        self.close()
 
     # --- the loop's side --------------------------------------------------------------------------
 
