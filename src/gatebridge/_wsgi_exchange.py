@@ -402,6 +402,8 @@ async def _without_traceback(calls: list[Any]) -> None:
     """
     try:
         await calls.pop()()
+    except Exception:
+        raise
     except BaseException as exc:  # noqa: BLE001 - raised again
         raise exc.with_traceback(None)  # noqa: B904 - from itself
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import sys
 import threading
+import types
 from typing import Any
 
 import anyio
@@ -11,7 +14,7 @@ import anyio.to_thread
 import pytest
 import trio
 
-from gatebridge._concurrency.loop import LoopHandle, current_loop
+from gatebridge._concurrency.loop import LoopHandle, context_for_thread, current_loop
 
 HANG = 5  # seconds
 
@@ -188,3 +191,17 @@ def test_a_loop_that_was_closed_with_callbacks_left_says_so() -> None:
     handle.call_soon(lambda: None)
     loop.close()
     assert handle.call_soon(lambda: None) is False
+
+
+def test_a_module_that_another_thread_is_importing_is_no_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is among the modules before it has its contents."""
+    monkeypatch.setitem(sys.modules, "trio", types.ModuleType("trio"))
+    monkeypatch.setitem(sys.modules, "sniffio", types.ModuleType("sniffio"))
+
+    async def get() -> None:
+        assert current_loop().loop is asyncio.get_running_loop()
+        assert dict(context_for_thread()) == dict(contextvars.copy_context())
+
+    asyncio.run(get())

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge.errors import WsgiAppError
-from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, happens, result_app, serve
+from wsgi_to_asgi.apps import (
+    TEXT,
+    Blocks,
+    Environ,
+    Gate,
+    adapter,
+    endless,
+    happens,
+    result_app,
+    serve,
+    statistics_say,
+)
 from wsgi_to_asgi.host import Host
 
 pytestmark = pytest.mark.direction("w2a")
@@ -237,3 +248,16 @@ async def test_a_worker_that_waits_for_a_place_goes_on_when_there_is_one() -> No
         host.read_on()
         await happens(body.closed)
     assert (host.error, len(host.body)) == (None, 5000)
+
+
+@pytest.mark.clause("W-BODY-01")
+async def test_many_small_blocks_fill_the_window_with_what_they_take() -> None:
+    body = endless(b"x")
+    served = adapter(result_app(body), window_bytes=1000)
+    host = Host()
+    host.stop_reading()
+    async with host.background(served):
+        await statistics_say(served, stalled=1, running=0)
+        assert 10 < body.taken < 60
+        host.disconnect()
+    assert body.closes == 1

@@ -311,7 +311,8 @@ async def test_a_client_that_leaves_with_the_whole_file_leaves_no_record(
     caplog.set_level(logging.DEBUG, "gatebridge")
 
     def app(environ: Environ, start_response: Any) -> Any:
-        assert environ["wsgi.input"].read() == b"in parts"  # so that it is watched
+        assert environ["wsgi.input"].read() == b"in parts"
+        assert not environ["gatebridge.disconnected"].is_set()  # so that it is watched
         start_response("200 OK", [TEXT])
         return environ["wsgi.file_wrapper"](path.open("rb"))
 

@@ -218,16 +218,36 @@ def test_a_reader_that_makes_room_wakes_the_receiver() -> None:
     stream = WsgiInput(
         length=None,
         max_size=None,
-        window_bytes=10,
+        window_bytes=1000,
         on_demand=False,
         wake=lambda: wakes.append(True) or True,
         waiting=_NoWait,
     )
     assert stream.wants_more()
-    stream.feed(b"0123456789", more_body=True)
+    stream.feed(b"x" * 1000, more_body=True)
     assert not stream.wants_more()
-    assert (stream.read(9), wakes) == (b"012345678", [True])
+    assert (stream.read(900), wakes) == (b"x" * 900, [True])
     assert stream.wants_more()
+
+
+def test_many_small_messages_fill_the_window_with_what_they_take() -> None:
+    """A client that sends single bytes must not get more memory than others."""
+    stream = WsgiInput(
+        length=None,
+        max_size=None,
+        window_bytes=1000,
+        on_demand=False,
+        wake=lambda: True,
+        waiting=_NoWait,
+    )
+    fed = 0
+    while stream.wants_more():
+        stream.feed(b"x", more_body=True)
+        fed += 1
+    assert 10 < fed < 30
+    stream.feed(b"", more_body=False)
+    assert stream.read() == b"x" * fed
+    assert stream._buffered == 0
 
 
 def test_closing_it_does_nothing() -> None:

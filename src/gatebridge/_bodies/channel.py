@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gatebridge._bodies.gate import Gate
+from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPSendMessage
 
@@ -69,7 +69,7 @@ class ResponseChannel:
         self._lock = threading.Lock()  # guards all below
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []
-        self._buffered = 0  # bytes in _blocks
+        self._buffered = 0  # bytes that _blocks take
         self._last = False  # the message with the blocks is the last
         self._loop_waits = True  # it begins with waiting
         self._gate: Gate | None = None  # made when somebody has to wait
@@ -112,7 +112,7 @@ class ResponseChannel:
                         self._messages.append(message)
                     if block:
                         self._blocks.append(block)
-                        self._buffered += len(block)
+                        self._buffered += len(block) + BLOCK_OVERHEAD
                     self._last = self._last or last
                     self.complete = self.complete or last or completes
                     wake, self._loop_waits = self._loop_waits, False

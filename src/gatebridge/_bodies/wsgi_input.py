@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from gatebridge._bodies.gate import Gate
+from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
 from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
 
 _logger = logging.getLogger("gatebridge")
@@ -61,7 +61,7 @@ class WsgiInput(io.BufferedIOBase):
         self._lock = threading.Lock()  # guards all below
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
-        self._buffered = 0  # bytes in _blocks that were not
+        self._buffered = 0  # bytes that _blocks take, without those that were read
         self._received = 0  # bytes fed in all, also those beyond the declared length
         self._complete = False
         self._error: GatebridgeError | None = None
@@ -106,7 +106,7 @@ class WsgiInput(io.BufferedIOBase):
                 )
             if body:
                 self._blocks.append(body)
-                self._buffered += len(body)
+                self._buffered += len(body) + BLOCK_OVERHEAD
             self._complete = not more_body
             self._error = self._error or error
             self._gate.open()
@@ -232,6 +232,7 @@ class WsgiInput(io.BufferedIOBase):
             if end == len(block):
                 self._blocks.popleft()
                 self._offset = 0
+                self._buffered -= BLOCK_OVERHEAD
             else:
                 self._offset = end
             self._buffered -= end - start

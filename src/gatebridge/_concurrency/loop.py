@@ -148,13 +148,19 @@ def current_loop() -> LoopHandle:
     """
     # trio first: as a guest it runs inside a loop of asyncio. It is not imported for the question.
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
-        loop: Any = trio.lowlevel.current_trio_token()
-    else:
-        trio, loop = None, asyncio.get_running_loop()
+    loop: Any = None
+    if trio is not None:
+        try:
+            if trio.lowlevel.in_trio_task():
+                loop = trio.lowlevel.current_trio_token()
+        except AttributeError:  # another thread is just importing it
+            pass
+    in_trio = loop is not None
+    if not in_trio:
+        loop = asyncio.get_running_loop()
     handle = _current.handle
     if handle is None or handle.loop is not loop:
-        if trio is not None:
+        if in_trio:
             # trio runs what was scheduled before it ends, and raises for what comes later.
             handle = LoopHandle(loop, loop.run_sync_soon, lambda: False, _TrioSignal)
         else:
@@ -169,7 +175,7 @@ def context_for_thread() -> contextvars.Context:
     `anyio.run` leaves a note of its kind of loop there. A thread may run a loop of its own.
     """
     context = contextvars.copy_context()
-    sniffio = sys.modules.get("sniffio")
-    if sniffio is not None and sniffio.current_async_library_cvar in context:
-        context.run(sniffio.current_async_library_cvar.set, None)
+    variable = getattr(sys.modules.get("sniffio"), "current_async_library_cvar", None)
+    if variable is not None and variable in context:
+        context.run(variable.set, None)
     return context
