@@ -162,8 +162,9 @@ class WsgiCall:
     def early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
         """Send the ``Link`` pairs in a 103 response; does nothing once the response has begun."""
         links = [header_value("link", value) for name, value in headers if name.lower() == "link"]
-        if links and not self.started:
-            self._channel.put(message={"type": "http.response.early_hint", "links": links})
+        if links:
+            message: HTTPSendMessage = {"type": "http.response.early_hint", "links": links}
+            self._channel.put(message=message, hint=True)
 
     # --- the response -----------------------------------------------------------------------------
 

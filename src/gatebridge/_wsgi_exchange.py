@@ -81,6 +81,7 @@ class Exchange:
         "_limits",
         "_loop",
         "_pool",
+        "_queued",
         "_receive",
         "_receives",
         "_scope",
@@ -109,6 +110,7 @@ class Exchange:
         self._loop = current_loop()
         self._sends = self._loop.new_signal()  # there is something to send, or the worker is done
         self._receives = self._loop.new_signal()  # there is a reason to receive
+        self._queued = False  # it had to wait for a thread
         self._watches = False  # there is a reason to receive after the body
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
@@ -160,7 +162,7 @@ class Exchange:
             # Nearly every request: the body is here, and the response comes in one piece.
             done = False
             if not starts_now:
-                self._watches = True
+                self._queued = self._watches = True
             if self._input is None or self._input.complete:
                 await self._sends.wait(None if starts_now else _UNWATCHED_SECONDS)
                 done = await self._send_response(if_complete=True)
@@ -294,7 +296,8 @@ class Exchange:
             error = self._errors.pop()
         try:
             if self._channel.closed and (error is None or _is_disconnect(error)):
-                _logger.debug("%s: the client left before the end of the response", self)
+                what = "" if error is None else f", and the application: {type(error).__qualname__}"
+                _logger.debug("%s: the client left before the end of the response%s", self, what)
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
             elif error is not None:
@@ -315,7 +318,7 @@ class Exchange:
         self._channel.close()
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
-        if self._pool.withdraw(self):
+        if self._queued and self._pool.withdraw(self):
             self._channel.finish()
 
     def _fail(self, error: Exception) -> None:
@@ -345,7 +348,7 @@ class Exchange:
         environ = self._environ
         del self._environ  # it leads back here by what is now put into it
         try:
-            if self._watches and self._loop.is_closed():  # while this waited for a thread
+            if self._queued and self._loop.is_closed():  # while this waited for a thread
                 self._channel.lost = True
             elif not self._channel.closed:
                 environ["gatebridge.disconnected"] = DepartureFlag(self._channel, self._watch)
@@ -412,12 +415,14 @@ async def answer(
     scope: Scope, send: Send, status: int, text: str, *headers: tuple[bytes, bytes]
 ) -> None:
     """Answer a request without its application: one line of plain text, and a log record."""
-    _logger.info("%s %r answered %d: %s", scope["method"], scope.get("path"), status, text)
+    method, path = scope["method"], scope.get("path")
     try:
-        for message in plain_response(status, text, scope["method"], headers):
+        for message in plain_response(status, text, method, headers):
             await send(message)
     except OSError:
-        pass  # the client left without waiting for it
+        _logger.debug("%s %r: the client left before it was answered %d", method, path, status)
+    else:
+        _logger.info("%s %r answered %d: %s", method, path, status, text)
 
 
 def _expects_continue(environ: WSGIEnvironment) -> bool:

@@ -33,19 +33,19 @@ class WsgiToAsgi:
     Args:
         app: The WSGI application. It is only called, never inspected.
         threads: How many calls may run at a time. With 1, and ``max_threads`` left alone, calls
-            never overlap.
+            never overlap; one that waits for another request to itself then waits for ever.
         max_threads: How many threads there may be, with those whose clients stall. By default 1
             for ``threads=1``, otherwise ``threads`` and 2000 more.
         max_queue: How many requests may wait for a thread; further ones are answered 503. None for
             any number.
         idle_timeout: After how many seconds without work a thread ends.
         shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown.
-        window_bytes: How much of a body may be on its way between client and application, in each
-            direction of each request.
+        window_bytes: How much of a body may wait between client and application, in each direction
+            of each request; about as much again may be in the server's hands.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
-        duplicate_header_limit: How often a request may repeat a header; one that repeats it more
-            often is answered 400. None for any number.
+        duplicate_header_limit: How often a header may come in a request, ``Cookie`` too, which
+            HTTP/2 clients may send in parts. Oftener, and the answer is 400. None for any number.
         environ: Name-value pairs to put into each environ. Names that begin with ``wsgi.`` are
             ignored, with a warning; CGI names (without a dot) must have a native string.
         errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.

@@ -438,10 +438,12 @@ def test_a_burst_of_jobs_is_run_completely(make_pool: Any) -> None:
     assert pool.statistics().threads <= 3
 
 
-def test_a_close_ends_when_the_pool_is_opened_again(make_pool: Any) -> None:
-    """Another event loop has started up: what runs is not to be waited for, nor abandoned."""
-    pool, abandoned = make_pool(1), []
-    (job,) = submit(pool, 1)
+def test_a_close_waits_for_no_job_that_came_after_the_pool_was_opened_again(
+    make_pool: Any,
+) -> None:
+    """They are those of another event loop, which has started up meanwhile."""
+    pool, abandoned = make_pool(2), []
+    (before,) = submit(pool, 1)
     closing = threading.Thread(target=lambda: abandoned.append(pool.close(HANG * 10)))
     closing.start()
     for _ in range(HANG * 1000):
@@ -449,9 +451,12 @@ def test_a_close_ends_when_the_pool_is_opened_again(make_pool: Any) -> None:
             break
         threading.Event().wait(0.001)
     pool.open()
+    (after,) = submit(pool, 1)
+    assert closing.is_alive()
+    before.end()
     closing.join(HANG)
     assert (closing.is_alive(), abandoned) == (False, [[]])
-    job.end()
+    after.end()
 
 
 def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread(

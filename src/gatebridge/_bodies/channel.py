@@ -39,6 +39,7 @@ class ResponseChannel:
     """
 
     __slots__ = (
+        "_begun",
         "_blocks",
         "_buffered",
         "_gate",
@@ -66,11 +67,14 @@ class ResponseChannel:
         self._window = window_bytes
         self._wake = wake
         self._waiting = waiting
-        self._lock = threading.Lock()  # guards all below
+        # Guards all below. Reentrant, because the collector of cycles may run while it is held, and
+        # end the abandoned ASGI call of this very request.
+        self._lock = threading.RLock()
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []
         self._buffered = 0  # bytes that _blocks take
         self._last = False  # the message with the blocks is the last
+        self._begun = False  # something other than a hint was put in
         self._loop_waits = True  # it begins with waiting
         self._gate: Gate | None = None  # made when somebody has to wait
         self.complete = False
@@ -89,6 +93,7 @@ class ResponseChannel:
         message: HTTPSendMessage | None = None,
         last: bool = False,
         completes: bool = False,
+        hint: bool = False,
     ) -> None:
         """Add a message, then a block of the body; wait first while the window is full.
 
@@ -97,6 +102,7 @@ class ResponseChannel:
             message: One that goes before the block: the start, a hint, or a file.
             last: Whether the body is complete with this block.
             completes: Whether it is complete with this message, a file.
+            hint: Whether the message goes before the start; it is dropped if it comes too late.
 
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
@@ -104,8 +110,11 @@ class ResponseChannel:
         wake = False
         while True:
             with self._lock:
+                if hint and (self._begun or self.finished):
+                    return
                 self._require_open()
                 if self._buffered < self._window:
+                    self._begun = not hint
                     if message is not None:
                         if self._blocks:
                             self._messages.append(self._body_message(more_body=True))

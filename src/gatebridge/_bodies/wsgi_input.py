@@ -58,7 +58,7 @@ class WsgiInput(io.BufferedIOBase):
         self._on_demand = on_demand
         self._wake = wake
         self._gate = Gate(waiting, wake)
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.RLock()  # guards all below; reentrant as that of ResponseChannel
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
         self._buffered = 0  # bytes that _blocks take, without those that were read

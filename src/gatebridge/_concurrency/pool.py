@@ -164,24 +164,29 @@ class WorkerPool:
             timeout: For how many seconds to wait at most.
 
         Returns:
-            For each job that is not done ``str(job)``; its thread is abandoned. Nothing if the pool
-            was opened again meanwhile.
+            For each job that is not done ``str(job)``; its thread is abandoned. If the pool was
+            opened again meanwhile, only those count that were there before.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
             self._closed = True
+            taken = self._jobs()
             for _ in range(self._free):  # those at work see the flag when they are done
                 self._inbox.put(None)
         while True:
             with self._lock:
-                if not self._closed:
-                    return []
                 threads = list(self._threads)
-                jobs = [*self._threads.values(), *self._backlog]
+                jobs = self._jobs()
+                if not self._closed:
+                    jobs = [job for job in jobs if job in taken]
+                    threads = threads if jobs else []
             left = deadline - time.monotonic()
             if not threads or left <= 0:
-                return [str(job) for job in jobs if job is not None]
+                return [str(job) for job in jobs]
             threads[0].join(min(left, _CHECK_SECONDS))
+
+    def _jobs(self) -> list[Job]:
+        return [*(job for job in self._threads.values() if job is not None), *self._backlog]
 
     # --- places: called with the lock held --------------------------------------------------------
 
