@@ -61,7 +61,8 @@ class Exchange:
 
     Args:
         app: The application.
-        environ: Complete but for ``wsgi.input``, ``wsgi.early_hints`` and a computed length.
+        environ: Complete but for ``wsgi.input``, a computed length, ``wsgi.early_hints`` and
+            ``gatebridge.disconnected``.
         pool: Where the application runs.
         limits: What the request may take.
         scope: As the server gave it, like ``receive`` and ``send``.
