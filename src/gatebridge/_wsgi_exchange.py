@@ -297,7 +297,8 @@ class Exchange:
             error = self._errors.pop()
         try:
             if self._channel.closed and (error is None or _is_disconnect(error)):
-                what = "" if error is None else f", and the application: {type(error).__qualname__}"
+                own = error is not None and type(error) is not ClientDisconnected
+                what = f"; the application raised {type(error).__qualname__}" if own else ""
                 _logger.debug("%s: the client left before the end of the response%s", self, what)
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
