@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,13 +69,12 @@ def gunicorn(app: str, threads: int) -> Sequence[str]:
 def _wait_until_it_answers(server: Server, command: Sequence[str]) -> None:
     deadline = time.monotonic() + START_LIMIT
     while server.process.poll() is None and time.monotonic() < deadline:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
-            connection.request("GET", "/")
-            connection.getresponse().read()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            connection.close()
-            return
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)) as client:
+            try:
+                client.request("GET", "/")
+                client.getresponse().read()
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.05)  # a server does not tell when it is ready; it is asked again
+            else:
+                return
     raise RuntimeError(f"does not answer: {' '.join(command[1:])}")

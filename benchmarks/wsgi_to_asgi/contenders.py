@@ -91,16 +91,15 @@ class RawHop:
 
     def __init__(self, answer: bytes, threads: int) -> None:
         self._answer = answer
-        self._queue: SimpleQueue[tuple[Callable[..., object], asyncio.Future[bytes]] | None] = (
+        self._queue: SimpleQueue[tuple[Callable[..., object], asyncio.Future[bytes]]] = (
             SimpleQueue()
         )
-        for _ in range(threads):
+        for _ in range(threads):  # they end with the process, which is the measurement's own
             threading.Thread(target=self._work, daemon=True).start()
-        self._threads = threads
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            call_soon_threadsafe, future = job
+        while True:
+            call_soon_threadsafe, future = self._queue.get()
             call_soon_threadsafe(future.set_result, self._answer)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +111,3 @@ class RawHop:
         answer = await future
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": answer})
-
-    def close(self) -> None:
-        for _ in range(self._threads):
-            self._queue.put(None)

@@ -135,6 +135,25 @@ async def test_a_wait_for_a_signal_ends_in_time_and_the_next_one_is_whole() -> N
             signal.set()
 
 
+async def test_a_signal_that_came_in_time_leaves_nothing_that_ends_the_next_wait() -> None:
+    handle = current_loop()
+    signal, later, waits = handle.new_signal(), handle.new_signal(), anyio.Event()
+    with anyio.fail_after(HANG):
+        async with anyio.create_task_group() as group:
+            handle.call_soon(signal.set)
+            await signal.wait(0.01)
+
+            async def wait() -> None:
+                await signal.wait()
+                waits.set()
+
+            group.start_soon(wait)
+            await later.wait(0.02)  # a loop's timers end in their order
+            await anyio.wait_all_tasks_blocked()
+            assert not waits.is_set()
+            signal.set()
+
+
 async def test_a_signal_counts_once() -> None:
     """Two sets before a wait are one; the next wait needs another."""
     signal, waits = current_loop().new_signal(), anyio.Event()

@@ -459,11 +459,10 @@ def test_a_close_waits_for_no_job_that_came_after_the_pool_was_opened_again(
     after.end()
 
 
-def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread(
-    make_pool: Any,
-) -> None:
+def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread() -> None:
     """The collector of cycles may end an abandoned request at any point of the pool's code."""
-    pool, withdrawn = make_pool(1), []
+    pool = WorkerPool(threads=1, max_threads=1, max_queue=None, idle_timeout=60.0, name="test")
+    withdrawn: list[bool] = []
     (running,) = submit(pool, 1)
     queued = Job()
     pool.submit(queued)
@@ -477,3 +476,4 @@ def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread(
     thread.join(HANG)
     assert withdrawn == [True]
     running.end()
+    assert pool.close(HANG) == []

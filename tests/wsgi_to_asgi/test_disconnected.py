@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from gatebridge._bodies import gate
@@ -249,3 +251,56 @@ async def test_it_is_set_when_the_client_leaves_after_it_has_everything(ask: Any
 
     host = await serve(app)  # this host says that the client has left once it was sent everything
     assert (answers, host.body, host.complete) == ([True], b"x", True)
+
+
+class LateHost(Host):
+    """Tells that the client has left only when the test lets it."""
+
+    def __init__(self, **scope: Any) -> None:
+        super().__init__(**scope)
+        self.may_tell = anyio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        message = await super().receive()
+        if message["type"] == "http.disconnect":
+            await self.may_tell.wait()
+        return message
+
+
+async def test_who_waits_in_close_goes_on_when_the_client_leaves() -> None:
+    """Long before the worker would look by itself whether there is still a loop."""
+    answers: list[bool] = []
+
+    class Waiting(Blocks):
+        def __init__(self, flag: Any) -> None:
+            super().__init__(b"x")
+            self._flag = flag
+
+        def close(self) -> None:
+            answers.append(self._flag.wait(HANG / 2))
+            super().close()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT, ("Content-Length", "1")])
+        return Waiting(environ[KEY])
+
+    served = adapter(app)
+    host = LateHost()
+    async with host.background(served):
+        await host.until(lambda: host.complete)
+        await statistics_say(served, stalled=1)
+        host.may_tell.set()
+    assert (answers, host.error, host.body) == ([True], None, b"x")
+
+
+@WAYS
+async def test_who_asks_only_after_the_request_is_told_so(ask: Any) -> None:
+    kept: list[Any] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        kept.append(environ[KEY])
+        start_response("200 OK", [TEXT])
+        return [b"x"]
+
+    await serve(app)
+    assert await anyio.to_thread.run_sync(ask, kept[0]) is True

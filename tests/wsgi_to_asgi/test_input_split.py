@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,18 +25,28 @@ class _NoWait:
     def __exit__(self, *exc_info: object) -> None: ...
 
 
+def new_input(
+    window_bytes: int,
+    *,
+    length: int | None = None,
+    max_size: int | None = None,
+    wake: Callable[[], bool] = lambda: True,
+) -> WsgiInput:
+    return WsgiInput(
+        length=length,
+        max_size=max_size,
+        window_bytes=window_bytes,
+        on_demand=False,
+        wake=wake,
+        waiting=_NoWait,
+    )
+
+
 def input_of(
     *parts: bytes, length: int | None = None, max_size: int | None = None, more_body: bool = False
 ) -> WsgiInput:
     """Return an input that was fed with messages of these parts."""
-    stream = WsgiInput(
-        length=length,
-        max_size=max_size,
-        window_bytes=1 << 20,
-        on_demand=False,
-        wake=lambda: True,
-        waiting=_NoWait,
-    )
+    stream = new_input(1 << 20, length=length, max_size=max_size)
     last = len(parts) - 1
     for number, part in enumerate(parts):
         stream.feed(part, more_body=more_body or number < last)
@@ -215,14 +226,7 @@ def test_a_body_over_the_limit_raises(read: Any) -> None:
 def test_a_reader_that_makes_room_wakes_the_receiver() -> None:
     """Before everything is read, so that the next message comes meanwhile."""
     wakes: list[bool] = []
-    stream = WsgiInput(
-        length=None,
-        max_size=None,
-        window_bytes=1000,
-        on_demand=False,
-        wake=lambda: wakes.append(True) or True,
-        waiting=_NoWait,
-    )
+    stream = new_input(1000, wake=lambda: wakes.append(True) or True)
     assert stream.wants_more()
     stream.feed(b"x" * 1000, more_body=True)
     assert not stream.wants_more()
@@ -232,14 +236,7 @@ def test_a_reader_that_makes_room_wakes_the_receiver() -> None:
 
 def test_many_small_messages_fill_the_window_with_what_they_take() -> None:
     """A client that sends single bytes must not get more memory than others."""
-    stream = WsgiInput(
-        length=None,
-        max_size=None,
-        window_bytes=1000,
-        on_demand=False,
-        wake=lambda: True,
-        waiting=_NoWait,
-    )
+    stream = new_input(1000)
     fed = 0
     while stream.wants_more():
         stream.feed(b"x", more_body=True)
