@@ -477,3 +477,34 @@ def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread() -
     assert withdrawn == [True]
     running.end()
     assert pool.close(HANG) == []
+
+
+def test_a_job_for_which_the_system_has_no_thread_stays_the_first(
+    make_pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(1)
+    stalling, first, second = Job("stalling", pool), Job("first"), Job("second")
+    with monkeypatch.context() as patch:
+        pool.submit(stalling)
+        assert stalling.started.wait(HANG)
+        blocker = Job("blocker")
+        assert pool.submit(blocker)
+        assert blocker.started.wait(HANG)
+        another = Job("another", pool)
+        assert [pool.submit(job) for job in (another, first, second)] == [False] * 3
+        patch.setattr(threading.Thread, "start", _no_thread)
+        blocker.end()  # its thread takes the next, which stalls, and there is no other thread
+        assert another.started.wait(HANG)
+        settle(pool, stalled=2, running=0, waiting=2)
+    stalling.may_go_on.set()
+    stalling.end()
+    assert first.started.wait(HANG)
+    assert not second.started.is_set()
+    first.end()
+    second.end()
+    another.may_go_on.set()
+    another.end()
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -244,3 +244,12 @@ def test_the_adapter_s_own_responses_have_one_shape(method: str, body: bytes) ->
         ],
     }
     assert end == {"type": "http.response.body", "body": body, "more_body": False}
+
+
+@pytest.mark.clause("W-SR-08", "H-HDR-05")
+@pytest.mark.parametrize("value", ["\x01\xe9", "\xe9\r\nx: y", "\xa0\x7f"])
+def test_a_control_character_is_found_beside_others_that_are_not_ascii(value: str) -> None:
+    assert refusal(headers=[("X-A", value)]).field == "X-A"
+    assert head_from_wsgi("200 OK", [("X-A", "\xa0\xad\x85")]).headers == [
+        (b"x-a", b"\xa0\xad\x85")
+    ]

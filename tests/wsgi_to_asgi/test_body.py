@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from wsgi_to_asgi.apps import (
     serve,
     statistics_say,
 )
-from wsgi_to_asgi.host import Host
+from wsgi_to_asgi.host import HANG, Host
 
 pytestmark = pytest.mark.direction("w2a")
 
@@ -261,3 +262,17 @@ async def test_many_small_blocks_fill_the_window_with_what_they_take() -> None:
         assert 10 < body.taken < 60
         host.disconnect()
     assert body.closes == 1
+
+
+def test_a_channel_can_be_closed_while_the_same_thread_works_at_it() -> None:
+    """The collector of cycles may end the abandoned call of the very request at any point."""
+    channel = ResponseChannel(window_bytes=1, wake=lambda: True, waiting=_Nothing)
+
+    def close() -> None:
+        with channel._lock:
+            channel.close()
+
+    thread = threading.Thread(target=close, daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert channel.closed

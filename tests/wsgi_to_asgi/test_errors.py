@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gatebridge.errors import HostError, WsgiAppError
+from gatebridge.errors import ClientDisconnected, HostError, WsgiAppError
 from wsgi_to_asgi.apps import (
     TEXT,
     Blocks,
@@ -24,7 +24,7 @@ from wsgi_to_asgi.apps import (
     serve,
     statistics_say,
 )
-from wsgi_to_asgi.host import Host
+from wsgi_to_asgi.host import HANG, Host
 
 pytestmark = pytest.mark.direction("w2a")
 
@@ -318,3 +318,118 @@ def test_a_loop_closed_while_a_request_is_received_leaves_it_in_peace() -> None:
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine: Any = task.get_coro()
     coroutine.close()  # raises what leaves the coroutine
+
+
+@pytest.mark.clause("D-30", "W-CALL-04")
+def test_who_waits_for_a_thread_when_the_loop_is_closed_is_never_called() -> None:
+    gate, calls = Gate(), []
+    loop = asyncio.new_event_loop()
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        calls.append(environ["PATH_INFO"])
+        gate()
+        start_response("200 OK", [TEXT])
+        return []
+
+    served = adapter(app, threads=1)
+
+    async def start() -> list[asyncio.Task[None]]:
+        hosts = [Host(path=path) for path in ("/busy", "/queued")]
+        tasks = [asyncio.create_task(served(host.scope, host.receive, host.send)) for host in hosts]
+        await statistics_say(served, running=1, waiting=1)
+        return tasks
+
+    tasks = loop.run_until_complete(start())
+    loop.close()
+    gate.open()
+    assert served._pool.close(HANG) == []
+    assert calls == ["/busy"]
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+def test_an_error_after_the_loop_was_closed_has_a_record(caplog: pytest.LogCaptureFixture) -> None:
+    """Though the call that would raise it is still there, and waits for ever."""
+    gate = Gate()
+    loop = asyncio.new_event_loop()
+
+    def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [TEXT])
+        yield b"a"
+        gate()
+        raise ZeroDivisionError("of the app")
+
+    served = adapter(app)
+
+    async def start() -> asyncio.Task[None]:
+        host = Host(path="/closed")
+        host.stop_reading()
+        task = asyncio.create_task(served(host.scope, host.receive, host.send))
+        await gate.reached()
+        await host.until(lambda: "start" in host.types)
+        return task
+
+    task = loop.run_until_complete(start())
+    loop.close()
+    gate.open()
+    assert served._pool.close(HANG) == []
+    assert "ZeroDivisionError: of the app" in caplog.text
+    assert "/closed" in caplog.text
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.clause("D-30")
+async def test_who_reads_in_close_what_the_client_never_sends_hears_that_it_left() -> None:
+    """It has its response, and need not send the rest."""
+    errors: list[type[BaseException]] = []
+
+    class Reading(Blocks):
+        def __init__(self, body: Any) -> None:
+            super().__init__(b"x")
+            self._body = body
+
+        def close(self) -> None:
+            try:
+                self._body.read()
+            except OSError as exc:
+                errors.append(type(exc))
+            super().close()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT, ("Content-Length", "1")])
+        return Reading(environ["wsgi.input"])
+
+    host = Host(b"part", method="POST", open_end=True)
+    await host.serve(adapter(app))
+    assert (errors, host.body, host.complete) == ([ClientDisconnected], b"x", True)
+
+
+async def test_the_record_of_a_departure_names_what_the_application_made_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    gate = Gate()
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        gate()
+        try:
+            environ["wsgi.input"].read()
+        except OSError as exc:
+            raise LookupError from exc
+        return []
+
+    host = Host(b"part", method="POST", open_end=True)
+    async with host.background(adapter(app)):
+        await gate.reached()
+        host.disconnect()
+        gate.open()
+    left = "the client left before the end of the response"
+    assert caplog.messages == [f"POST '/': {left}; the application raised LookupError"]
+
+
+async def test_a_client_that_left_was_not_answered(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    host = Host(path="/odd", headers=[(b"bad name", b"x")])
+    host.disconnect()
+    await host.serve(adapter(result_app([])))
+    assert caplog.messages == ["GET '/odd': the client left before it was answered 400"]

@@ -122,8 +122,8 @@ class ResponseChannel:
                     if block:
                         self._blocks.append(block)
                         self._buffered += len(block) + BLOCK_OVERHEAD
-                    self._last = self._last or last
-                    self.complete = self.complete or last or completes
+                    self._last = last
+                    self.complete = last or completes
                     wake, self._loop_waits = self._loop_waits, False
                     break
                 gate, barrier = self._shut()

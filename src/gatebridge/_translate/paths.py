@@ -71,7 +71,6 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
         raw_path
         and not root_path
         and raw_path[0] == _SLASH
-        and _PERCENT not in raw_path
         and path.isascii()
         and path.encode("ascii") == raw_path
     ):
