@@ -7,10 +7,11 @@ fixture in conftest.py looks again at the end of the test for what came later.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ def http_scope(**changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {key: value for key, value in scope.items() if value is not None}
+
+
+def bury(task: asyncio.Task[None]) -> None:
+    """End a task whose loop was closed: now, rather than in another test, when it is collected."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine: Any = task.get_coro()
+    with suppress(RuntimeError):  # a task group of anyio ends in a running loop only
+        coroutine.close()
 
 
 def request_messages(*parts: bytes) -> list[Message]:

@@ -24,7 +24,7 @@ from wsgi_to_asgi.apps import (
     serve,
     statistics_say,
 )
-from wsgi_to_asgi.host import HANG, Host
+from wsgi_to_asgi.host import HANG, Host, bury
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("D-30", "A-HTTP-32")]
 
@@ -228,7 +228,7 @@ def test_it_is_set_when_the_loop_has_ended(ask: Any, monkeypatch: pytest.MonkeyP
     loop.close()
     assert app.answered.wait(HANG)
     assert app.answers == [False, True]
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    bury(task)
 
 
 @WAYS

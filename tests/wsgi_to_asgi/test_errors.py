@@ -24,7 +24,7 @@ from wsgi_to_asgi.apps import (
     serve,
     statistics_say,
 )
-from wsgi_to_asgi.host import HANG, Host
+from wsgi_to_asgi.host import HANG, Host, bury
 
 pytestmark = pytest.mark.direction("w2a")
 
@@ -345,7 +345,7 @@ def test_who_waits_for_a_thread_when_the_loop_is_closed_is_never_called() -> Non
     assert served._pool.close(HANG) == []
     assert calls == ["/busy"]
     for task in tasks:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        bury(task)
 
 
 def test_an_error_after_the_loop_was_closed_has_a_record(caplog: pytest.LogCaptureFixture) -> None:
@@ -375,7 +375,7 @@ def test_an_error_after_the_loop_was_closed_has_a_record(caplog: pytest.LogCaptu
     assert served._pool.close(HANG) == []
     assert "ZeroDivisionError: of the app" in caplog.text
     assert "/closed" in caplog.text
-    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    bury(task)
 
 
 @pytest.mark.clause("D-30")
