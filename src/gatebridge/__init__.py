@@ -1,12 +1,14 @@
 """Bidirectional WSGI/ASGI adapter: applications of either kind on servers of the other."""
 
 from gatebridge import errors, types
+from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__
 from gatebridge._wsgi_to_asgi import WsgiToAsgi
 
 __all__ = [
+    "AsgiToWsgi",
     "WsgiToAsgi",
     "__version__",
     "environ_from_scope",

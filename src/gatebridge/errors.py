@@ -75,6 +75,14 @@ class LifespanError(GatebridgeError):
     """An application's startup or shutdown failed; ``field`` names the message that said so."""
 
 
+class UnavailableError(GatebridgeError, RuntimeError):
+    """The adapter cannot serve as things stand, whatever the request.
+
+    It was closed, its event loop has ended, or it was called on the thread of that very loop, which
+    would then wait for itself for ever.
+    """
+
+
 class ClientDisconnected(GatebridgeError, ConnectionError):  # noqa: N818 - the specification's word
     """The client left before the exchange was complete. No rule was broken.
 

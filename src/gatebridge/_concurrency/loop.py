@@ -33,6 +33,7 @@ class LoopHandle:
         signal: type[Signal],
     ) -> None:
         self.loop = loop
+        self.is_asyncio = signal is _AsyncioSignal
         self._signal = signal
         self._schedule = schedule
         self.is_closed = is_closed  # whether the loop has ended without a word

@@ -217,13 +217,24 @@ def _checked_pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an a
         raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}") from None
     if not all(isinstance(part, _BYTES_LIKE) for part in (name, value)):
         raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
-    name, value = bytes(name), bytes(value)
+    name = bytes(name)
     if not TOKEN.fullmatch(name):
         raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
-    value = value.strip(b" \t")
-    if _CONTROL_BYTES.search(value):
-        raise AsgiAppError(name.decode("ascii"), f"a control character in {value[:80]!r}")
-    return name, value.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
+    return name, asgi_header_value(name.decode("ascii"), value)
+
+
+def asgi_header_value(name: str, value: object) -> bytes:
+    """Return one value of an ASGI header as WSGI may have it: checked and trimmed.
+
+    Raises:
+        AsgiAppError: It is not bytes-like, or holds a control character; names the header.
+    """
+    if not isinstance(value, _BYTES_LIKE):
+        raise AsgiAppError(name, f"value not bytes: {value!r:.80}")
+    raw = bytes(cast("bytes", value)).strip(b" \t")
+    if _CONTROL_BYTES.search(raw):
+        raise AsgiAppError(name, f"a control character in {raw[:80]!r}")
+    return raw.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
 
 
 def _dropped_names(headers: list[tuple[bytes, bytes]]) -> set[bytes]:

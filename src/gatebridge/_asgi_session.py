@@ -1,0 +1,192 @@
+"""A session: an ASGI application between its startup and its shutdown, on one event loop."""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+import anyio
+
+from gatebridge._asgi_exchange import Exchange
+from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._concurrency.portal import Portal
+from gatebridge._lifespan import Lifespan, LifespanMode
+from gatebridge.errors import LifespanError, UnavailableError
+from gatebridge.types import ASGIApplication
+
+_logger = logging.getLogger("gatebridge")
+
+_GRACE_SECONDS = 1.0  # for what was cancelled
+
+
+class Session:
+    """Runs an application's lifespan, and its requests in between.
+
+    Args:
+        app: The ASGI application.
+        portal: To the event loop.
+        release: What to call when the loop is no longer needed.
+        mode: Of the lifespan.
+        shutdown_timeout: How many seconds requests may still run at the end, and how many the
+            application may then take to shut down.
+
+    Attributes:
+        portal: To the event loop.
+        state: For the scopes of requests; None if they have none.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        portal: Portal,
+        release: Callable[[], None],
+        mode: LifespanMode,
+        shutdown_timeout: float,
+    ) -> None:
+        self._app = app
+        self.portal = portal
+        self._release = release
+        self._mode = mode
+        self._shutdown_timeout = shutdown_timeout
+        self._requests: set[Exchange] = set()  # whose tasks have not ended
+        self._lifespan: Lifespan | None = None
+        self._end_lifespan: Callable[[], object] | None = None
+        self._closing = False
+        self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
+        self.state: dict[str, Any] | None = None
+
+    # --- from other threads -----------------------------------------------------------------------
+
+    def open(self, timeout: float | None) -> None:
+        """Let the application start, within so many seconds.
+
+        Raises:
+            LifespanError: It failed.
+            UnavailableError: The event loop has ended.
+        """
+        try:
+            self.portal.call(lambda: self._start_up(timeout))
+        except BaseException:
+            self._release()
+            raise
+        self.portal.guests.add(self)
+        _open_sessions.get().add(self)
+
+    def submit(self, exchange: Exchange) -> None:
+        """Start a request.
+
+        Raises:
+            UnavailableError: The event loop has ended.
+        """
+        self._requests.add(exchange)
+        if self.portal.ended or not self.portal.handle.call_soon(exchange.start):
+            self._requests.discard(exchange)
+            raise UnavailableError("event loop", "it has ended")
+
+    def close(self) -> None:
+        """Wait for the requests, let the application shut down, and give the loop back.
+
+        Raises:
+            LifespanError: The shutdown failed.
+            UnavailableError: Called on the loop's own thread.
+        """
+        self.portal.refuse_own_thread()
+        _open_sessions.get().discard(self)
+        try:
+            if not self.portal.ended:
+                self.portal.call(self._shut_down)
+        except UnavailableError as exc:
+            _logger.warning("the application was not shut down: %s", exc)
+        finally:
+            self.portal.guests.discard(self)
+            self._release()
+
+    def abandon(self) -> None:
+        """Do as `close`, but without waiting: whoever would have closed it was collected."""
+        if self in _open_sessions.get():  # and not in those of a parent process
+            _open_sessions.get().discard(self)
+            self.portal.handle.call_soon(self._end_soon)
+
+    def lost(self) -> None:
+        """Tell the requests that the loop has ended."""
+        for exchange in list(self._requests):
+            exchange.lost()
+
+    # --- on the event loop ------------------------------------------------------------------------
+
+    async def _start_up(self, seconds: float | None) -> None:
+        if self._mode == "off":
+            return
+        lifespan = Lifespan(self._app, required=self._mode == "on")
+        self._end_lifespan = self.portal.spawn(lifespan.run, Context())
+        await lifespan.startup(seconds)
+        self._lifespan = lifespan
+        self.state = lifespan.state
+
+    def _end_soon(self) -> None:
+        async def end() -> None:
+            try:
+                await self._shut_down()
+            except LifespanError:
+                pass  # was logged
+            finally:
+                self.portal.guests.discard(self)
+                self._release()
+
+        self._cancel_end = self.portal.spawn(end, Context())
+
+    async def _shut_down(self) -> None:
+        await self._until_idle(self._shutdown_timeout)
+        for exchange in self._requests:
+            _logger.warning(
+                "still running %g seconds after close() began, cut off: %s",
+                self._shutdown_timeout,
+                exchange,
+            )
+        for exchange in list(self._requests):
+            exchange.cut_off(UnavailableError("close()", "came before the end of the response"))
+        await self._until_idle(_GRACE_SECONDS)
+        for exchange in self._requests:
+            _logger.warning("not ended by its cancellation: %s", exchange)
+        if self._lifespan is not None:
+            try:
+                await self._lifespan.shutdown(self._shutdown_timeout)
+            except LifespanError as exc:
+                _logger.error("%s", exc)  # noqa: TRY400 - where it was raised says nothing
+                raise
+
+    async def _until_idle(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            while self._requests:
+                self._idle = anyio.Event()
+                await self._idle.wait()
+
+    def request_ended(self, exchange: Exchange) -> None:
+        """Forget a request whose task has ended."""
+        self._requests.discard(exchange)
+        if not self._requests and self._idle is not None:
+            self._idle.set()
+
+
+_open_sessions: PerProcess[set[Session]] = PerProcess(set)
+
+
+def _close_open_sessions() -> None:
+    """At the end of the interpreter, let every application shut down."""
+    for session in list(_open_sessions.get()):
+        try:
+            session.close()
+        except Exception as exc:  # noqa: BLE001, PERF203 - the others shall have their turn
+            _logger.debug("at exit: %r", exc)
+
+
+# Before the executors of concurrent.futures are shut down, which an application's shutdown may need
+# as much as any request. Theirs is registered by their import, and the last registered comes first.
+_ = concurrent.futures.ThreadPoolExecutor
+getattr(threading, "_register_atexit", atexit.register)(_close_open_sessions)
+atexit.register(_close_open_sessions)  # for hosts that run nothing else

@@ -1,0 +1,266 @@
+"""`AsgiToWsgi`: an ASGI application served by a WSGI server."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from anyio.from_thread import BlockingPortal
+from typing_extensions import Self
+
+from gatebridge._asgi_exchange import Exchange, Limits, answer
+from gatebridge._asgi_session import Session
+from gatebridge._bodies.request_messages import RequestMessages
+from gatebridge._concurrency.background import open_portal, share_loop
+from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._lifespan import LifespanMode
+from gatebridge._translate.scope import scope_from_environ
+from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
+from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
+
+_logger = logging.getLogger("gatebridge")
+
+
+class _Process:
+    """What an adapter has in one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # of startup and shutdown
+        self.session: Session | None = None
+        self.failure: LifespanError | None = None  # of the startup
+        self.closed = False
+
+
+class AsgiToWsgi:
+    """A WSGI application that serves an ASGI application.
+
+    All requests run as tasks on one event loop, in a background thread that all adapters of the
+    process share; each in a copy of the `contextvars` context of the server's thread. That thread
+    alone reads the request's body and begins the response. Bodies are streamed both ways.
+
+    The application's lifespan begins with `startup`, or else before the first request, and ends
+    with `close`, at the end of the ``with`` block, or at the interpreter's exit. A forked child
+    begins anew, with a loop and a lifespan of its own.
+
+    Args:
+        app: The ASGI 3 application.
+        backend: ``"asyncio"`` or ``"trio"``.
+        backend_options: For `anyio.run`, such as ``{"use_uvloop": True}``. Adapters with equal
+            options share a loop.
+        portal: Use the event loop of this portal instead of a background loop. It has to outlive
+            the adapter; ``backend`` and ``backend_options`` are not looked at.
+        lifespan: ``"on"`` if the application must speak the lifespan protocol, ``"off"`` if it
+            shall not be asked to, ``"auto"`` if it need not.
+        startup_timeout: How many seconds the startup may take; None for any time.
+        shutdown_timeout: How many seconds requests and background tasks may still run when the
+            adapter is closed, and how many the application may then take to shut down.
+        response_timeout: How many seconds the application may let the server wait for the
+            beginning of the response, or for its next part; None for any time.
+        window_bytes: How much of a response may wait for the client, in each request.
+        max_body_size: The largest request body in bytes; larger ones are answered 413. None for
+            any.
+
+    Raises:
+        TypeError: ``app`` is not an ASGI 3 application.
+        ValueError: A number is out of range, or a word is none of those above.
+
+    Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        *,
+        backend: Literal["asyncio", "trio"] = "asyncio",
+        backend_options: Mapping[str, Any] | None = None,
+        portal: BlockingPortal | None = None,
+        lifespan: LifespanMode = "auto",
+        startup_timeout: float | None = 120.0,
+        shutdown_timeout: float = 30.0,
+        response_timeout: float | None = None,
+        window_bytes: int = 262144,
+        max_body_size: int | None = None,
+    ) -> None:
+        _require_asgi3(app)
+        if backend not in ("asyncio", "trio"):
+            raise ValueError(f"backend: neither 'asyncio' nor 'trio': {backend!r:.80}")
+        if lifespan not in ("auto", "on", "off"):
+            raise ValueError(f"lifespan: not 'auto', 'on' or 'off': {lifespan!r:.80}")
+        require_at_least(1, window_bytes=window_bytes)
+        require_at_least(0, shutdown_timeout=shutdown_timeout, max_body_size=max_body_size or 0)
+        for name, seconds in (
+            ("startup_timeout", startup_timeout),
+            ("response_timeout", response_timeout),
+        ):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{name}: {seconds} is not greater than 0")
+        self.app = app
+        self._backend = backend
+        self._backend_options = dict(backend_options or {})
+        self._portal = portal
+        self._portal_pid = os.getpid()
+        self._lifespan: LifespanMode = lifespan
+        self._startup_timeout = startup_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._max_body_size = max_body_size
+        self._limits = Limits(window_bytes, response_timeout)
+        self._processes = PerProcess(_Process)
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse, /
+    ) -> Iterable[bytes]:
+        """Serve one request.
+
+        Raises:
+            LifespanError: The application did not start up.
+            UnavailableError: The adapter was closed, or is called on its own event loop's thread.
+            HostError: The server breaks PEP 3333.
+            AsgiAppError: The application broke the ASGI specification, let the response time out,
+                or raised what must not end a server: `SystemExit`, `KeyboardInterrupt`.
+            Exception: Whatever the application raised.
+        """
+        session = self._processes.get().session
+        if session is None or session.portal.ended:
+            session = self._start(reopen=False)
+        session.portal.refuse_own_thread()
+        try:
+            scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
+            if session.state is not None:
+                scope["state"] = session.state.copy()
+            body = RequestMessages(environ, scope, self._max_body_size)
+            exchange = Exchange(
+                self.app, scope, body, environ, session.portal, self._limits, session.request_ended
+            )
+        except RequestError as exc:
+            return answer(environ, start_response, exc)
+        except HostError:
+            method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+            _logger.info("%s %r: HostError before the application was called", method, path)
+            raise
+        session.submit(exchange)
+        return exchange.respond(start_response)
+
+    def startup(self) -> None:
+        """Start the event loop and the application, unless they run; also after `close`.
+
+        Raises:
+            LifespanError: The application did not start up. Requests raise it as well, until the
+                adapter is closed.
+            UnavailableError: Called on the thread of the event loop, or the portal does not run.
+            Exception: Whatever kept the event loop from running, such as a missing package.
+        """
+        self._start(reopen=True)
+
+    def close(self) -> None:
+        """Shut the application down, and let go of the event loop; twice does nothing.
+
+        New requests are refused from now on. Those that run, and what they left to do in the
+        background, get ``shutdown_timeout`` seconds; what is then left is cancelled, and logged by
+        method and path. Then the lifespan ends.
+
+        Raises:
+            LifespanError: The application's shutdown failed. All the same everything is released.
+            UnavailableError: Called on the thread of the event loop.
+        """
+        process = self._processes.get()
+        session = process.session
+        if session is not None:
+            session.portal.refuse_own_thread()
+        with process.lock:
+            process.closed = True
+            process.failure = None
+            session, process.session = process.session, None
+            if session is not None:
+                session.close()
+
+    def __enter__(self) -> Self:
+        """Do as `startup`."""
+        self.startup()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Do as `close`."""
+        self.close()
+
+    def _start(self, *, reopen: bool) -> Session:
+        """Return the session, opened by the first thread that comes."""
+        process = self._processes.get()
+        with process.lock:
+            if reopen:
+                process.closed = False
+            elif process.closed:
+                raise UnavailableError("close()", "the adapter was closed")
+            if process.failure is not None:
+                raise LifespanError(
+                    process.failure.field, process.failure.reason
+                ) from process.failure.__cause__
+            session = process.session
+            if session is not None:
+                if not session.portal.ended:
+                    return session
+                session.close()  # the loop was ended by an error
+                process.session = None
+            session = self._new_session()
+            try:
+                session.open(self._startup_timeout)
+            except LifespanError as exc:
+                process.failure = exc
+                raise
+            process.session = session
+            weakref.finalize(self, session.abandon).atexit = False
+            return session
+
+    def _new_session(self) -> Session:
+        if self._portal is None:
+            portal, release = share_loop(self._backend, self._backend_options)
+        elif self._portal_pid == os.getpid():
+            portal, release = open_portal(self._portal)
+        else:
+            raise UnavailableError("portal", "it runs in the process that this one was forked from")
+        return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
+
+
+def require_at_least(least: float, **values: float) -> None:
+    """Raise `ValueError` for a number that is less, or none."""
+    for name, value in values.items():
+        if not value >= least:  # nan is not
+            raise ValueError(f"{name}: {value} is less than {least}")
+
+
+def _require_asgi3(app: object) -> None:
+    """Raise `TypeError` for what can be told from an ASGI 3 application without calling it."""
+    if not callable(app):
+        raise TypeError(f"app: not callable: {app!r:.80}")
+    try:
+        signature = inspect.signature(app)
+    except (TypeError, ValueError):
+        return  # written in C, or the like
+    if _takes(signature, 3):
+        return
+    if _takes(signature, 1):
+        raise TypeError(
+            "app: an ASGI 2 application (it takes one argument, not three); wrap it by "
+            "asgiref.compatibility.guarantee_single_callable"
+        )
+    if _takes(signature, 2):
+        raise TypeError("app: it takes two arguments, not three: a WSGI application?")
+    raise TypeError(f"app: not called with scope, receive and send: {app!r:.80}{signature}")
+
+
+def _takes(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,146 @@
+"""``http.request`` messages over ``wsgi.input``: the request's body for an ASGI application.
+
+Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request"; RFC 9112 section 6.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gatebridge.errors import HostError, RequestBodyError, RequestError
+from gatebridge.types import InputStream, WSGIEnvironment
+
+BLOCK_BYTES = 65536
+
+
+class RequestMessages:
+    """Reads ``wsgi.input`` in parts, never further than it may, in the thread that calls it.
+
+    Args:
+        environ: The request's.
+        scope: Made of it.
+        max_body_size: The largest body in bytes, None for any.
+
+    Raises:
+        RequestError: 411 for a body whose end cannot be known, 413 for a declared length over the
+            limit.
+    """
+
+    __slots__ = (
+        "_error",
+        "_expects",
+        "_input",
+        "_length",
+        "_limit",
+        "_maybe_empty",
+        "_read_bytes",
+        "over",
+    )
+
+    def __init__(
+        self, environ: WSGIEnvironment, scope: Mapping[str, Any], max_body_size: int | None
+    ) -> None:
+        self._input: InputStream | None = environ.get("wsgi.input")
+        self._read_bytes = 0
+        self._error: Exception | None = None  # there is nothing more to be read
+        self._limit = max_body_size
+        self._length: int | None = None  # unknown
+        coded = "HTTP_TRANSFER_ENCODING" in environ
+        if environ.get("CONTENT_LENGTH") and not coded:
+            self._length = next(int(v) for n, v in scope["headers"] if n == b"content-length")
+        elif not environ.get("wsgi.input_terminated"):
+            if coded:
+                raise _length_required()
+            self._length = 0
+        if max_body_size is not None and (self._length or 0) > max_body_size:
+            raise _too_large(max_body_size)
+        self.over = self._length == 0
+        self._expects = (
+            environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+            and scope["http_version"] != "1.0"
+        )
+        # Nothing says that there is a body, and such a method seldom has one.
+        self._maybe_empty = not coded and scope["method"] in ("GET", "HEAD", "OPTIONS")
+
+    def read_early(self) -> tuple[bytes, bool] | None:
+        """Return the first message's body and whether more follows, if that can be had cheaply.
+
+        That is: a body of a known, small length, or hardly any, and the client does not wait for
+        ``100 Continue``, which it is sent at the first read.
+
+        Raises:
+            Exception: Whatever ``wsgi.input`` raises, as at a client that left.
+        """
+        if self.over:
+            return b"", False
+        if self._expects:
+            return None
+        if self._length is None:
+            return self.read() if self._maybe_empty else None
+        if self._length > BLOCK_BYTES:
+            return None
+        part, more = self.read()
+        if not more:
+            return part, False
+        parts = [part]  # the server reads in smaller pieces
+        try:
+            while more:
+                part, more = self.read()
+                parts.append(part)
+        except Exception:  # noqa: BLE001 - it comes again with the next read
+            more = True
+        return b"".join(parts), more
+
+    def read(self) -> tuple[bytes, bool]:
+        """Return the next message's body and whether more follows. Blocks; not after the end.
+
+        Raises:
+            RequestBodyError: The body ends before its declared length, or is over the limit.
+            HostError: ``wsgi.input`` is missing, or breaks PEP 3333.
+            Exception: Whatever ``wsgi.input`` raises, as at a client that left.
+        """
+        if self._error is None:
+            try:
+                return self._read()
+            except Exception as exc:
+                self._error = exc
+                raise
+        raise self._error
+
+    def _read(self) -> tuple[bytes, bool]:
+        if self._input is None:
+            raise HostError("wsgi.input", "missing, though the request has a body")
+        size = BLOCK_BYTES
+        if self._length is not None:
+            size = min(size, self._length - self._read_bytes)
+        read: Callable[[int], object] = self._input.read
+        part = read(size)
+        if not isinstance(part, bytes):
+            raise HostError("wsgi.input", f"read() gave {type(part).__name__}, not bytes")
+        self._read_bytes += len(part)
+        if len(part) > size:
+            raise HostError("wsgi.input", f"read({size}) gave {len(part)} bytes")
+        if self._limit is not None and self._read_bytes > self._limit:
+            raise _too_large(self._limit)
+        if self._length is None:
+            self.over = not part
+        elif not part:
+            raise RequestBodyError(
+                "content-length", f"{self._length - self._read_bytes} bytes fewer than declared"
+            )
+        else:
+            self.over = self._read_bytes == self._length
+        return part, not self.over
+
+
+def _length_required() -> RequestError:
+    error = RequestError(
+        "content-length", "missing, and this server does not say where a chunked body ends"
+    )
+    error.status = 411
+    return error
+
+
+def _too_large(limit: int) -> RequestBodyError:
+    return RequestBodyError("body", f"over the limit of {limit} bytes", 413)

@@ -1,0 +1,152 @@
+"""The background loops: one event loop for each backend and process, in a thread of its own.
+
+All adapters share it, so that what one request opened works in the next one. It is started at its
+first use and ends with its last user. A forked child begins without.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._concurrency.portal import Portal, run_portal
+from gatebridge.errors import UnavailableError
+
+_logger = logging.getLogger("gatebridge")
+
+_JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generators, its executor
+
+
+class _BackgroundLoop:
+    """An event loop in a daemon thread."""
+
+    def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
+        self.kind = backend, dict(options)
+        self.users = 0
+        self.portal: Portal | None = None
+        self._error: BaseException | None = None
+        self._opened = threading.Event()
+        # A daemon, for a loop that never ends must not hold up the process.
+        run = partial(contextvars.Context().run, self._run)  # with nothing of the first request's
+        self._thread = threading.Thread(target=run, name=f"gatebridge-{backend}", daemon=True)
+
+    def start(self) -> Portal:
+        """Start the thread, and return its portal.
+
+        Raises:
+            BaseException: Whatever kept the loop from running, such as a missing package.
+        """
+        self._thread.start()
+        self._opened.wait()
+        if self.portal is None:
+            assert self._error is not None
+            raise self._error
+        return self.portal
+
+    def join(self) -> None:
+        """Stop the loop and wait for the thread, though not for ever."""
+        assert self.portal is not None
+        self.portal.stop()
+        if threading.current_thread() is self._thread:
+            return
+        self._thread.join(_JOIN_SECONDS)
+        if self._thread.is_alive():
+            _logger.warning("the event loop in thread %r does not end", self._thread.name)
+
+    def _run(self) -> None:
+        backend, options = self.kind
+        try:
+            anyio.run(run_portal, self._open, backend=backend, backend_options=options)
+        except BaseException as exc:
+            self._error = exc
+            if self.portal is not None:
+                # On asyncio a task that raises SystemExit ends the loop.
+                _logger.critical("the event loop was ended by an error", exc_info=exc)
+        finally:
+            if self.portal is not None:
+                self.portal.end()
+            self._opened.set()
+
+    def _open(self, portal: Portal) -> None:
+        self.portal = portal
+        self._opened.set()
+
+
+class _Process:
+    """The loops of one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.loops: list[_BackgroundLoop] = []
+
+
+_processes = PerProcess(_Process)
+
+
+def share_loop(backend: str, options: Mapping[str, Any]) -> tuple[Portal, Callable[[], None]]:
+    """Return the portal of this process's loop, and what to call when it is no longer needed.
+
+    Args:
+        backend: ``"asyncio"`` or ``"trio"``.
+        options: For `anyio.run`. Different options give different loops.
+
+    Raises:
+        BaseException: Whatever keeps the loop from running, such as a missing package.
+    """
+    process = _processes.get()
+    with process.lock:
+        process.loops = [
+            loop for loop in process.loops if loop.portal is not None and not loop.portal.ended
+        ]
+        for loop in process.loops:
+            if loop.kind == (backend, options):
+                break
+        else:
+            loop = _BackgroundLoop(backend, options)
+            loop.start()
+            process.loops.append(loop)
+        loop.users += 1
+    assert loop.portal is not None
+
+    def release() -> None:
+        with process.lock:
+            loop.users -= 1
+            if loop.users:
+                return
+            if loop in process.loops:
+                process.loops.remove(loop)
+        loop.join()
+
+    return loop.portal, release
+
+
+def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
+    """Return a portal to the loop of a caller's portal, and what to call at its end.
+
+    Raises:
+        UnavailableError: The caller's portal does not run.
+    """
+    opened = threading.Event()
+    portals: list[Portal] = []
+
+    def take(portal: Portal) -> None:
+        portals.append(portal)
+        opened.set()
+
+    try:
+        future = owner.start_task_soon(run_portal, take, owner.sleep_until_stopped)
+    except RuntimeError as exc:
+        raise UnavailableError("portal", str(exc)) from exc
+    future.add_done_callback(lambda _: opened.set())
+    opened.wait()
+    if not portals:
+        raise UnavailableError("portal", "it was stopped")
+    return portals[0], portals[0].stop

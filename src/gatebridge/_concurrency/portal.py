@@ -1,0 +1,190 @@
+"""The portal: from any thread to tasks on one event loop.
+
+`anyio.from_thread.BlockingPortal` does the same for one thread-safe call at a time. Here a request
+needs a task in a context of its own, and nothing else: the way back to the waiting thread is the
+request's own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+import anyio
+
+from gatebridge._concurrency.loop import LoopHandle, current_loop
+from gatebridge.errors import UnavailableError
+
+T = TypeVar("T")
+
+
+class Guest(Protocol):
+    """Who waits for something that happens on the loop, and must hear when it never will."""
+
+    def lost(self) -> None:
+        """Be told that the loop has ended; on any thread, once at least."""
+
+
+class Portal(ABC):
+    """Runs tasks on one event loop, for other threads.
+
+    Attributes:
+        handle: The loop's.
+        thread_id: The identity of the thread that the loop runs on.
+        ended: Whether the loop takes no more work. Who then finds itself not among ``guests``, or
+            was not told that all is lost, need not wait.
+        guests: Whom to tell of the end.
+    """
+
+    def __init__(self, handle: LoopHandle) -> None:
+        self.handle = handle
+        self.thread_id = threading.get_ident()
+        self.ended = False
+        self.guests: set[Guest] = set()
+        self._stopped = anyio.Event()
+
+    @abstractmethod
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """Start a task; on the loop's thread only. The function must not raise.
+
+        Returns:
+            What cancels the task, also to be called on the loop's thread. Whoever started it keeps
+            this as long as the task runs: asyncio itself does not keep it alive.
+        """
+
+    def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Run an async function on the loop, in an empty context, and wait for what it returns.
+
+        Raises:
+            UnavailableError: The loop has ended, or its own thread would wait for itself.
+            BaseException: What the function raises.
+        """
+        self.refuse_own_thread()
+        call = _Call(self, function)
+        self.guests.add(call)
+        try:
+            if self.ended or not self.handle.call_soon(call.start):
+                call.lost()
+            result: T = call.future.result()
+            return result
+        finally:
+            self.guests.discard(call)
+
+    def refuse_own_thread(self) -> None:
+        """Raise `UnavailableError` on the loop's own thread, which would wait for itself."""
+        if threading.get_ident() == self.thread_id:
+            raise UnavailableError(
+                "event loop", "called on the thread of the loop that it would have to wait for"
+            )
+
+    def stop(self) -> None:
+        """Let the portal end; thread-safe."""
+        self.handle.call_soon(self._stopped.set)
+
+    async def until_stopped(self, owner: Callable[[], Awaitable[object]] | None) -> None:
+        """Wait for `stop`, or until ``owner`` returns, if given."""
+        if owner is None:
+            await self._stopped.wait()
+            return
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                await owner()
+                self._stopped.set()
+
+            group.start_soon(watch)
+            await self._stopped.wait()
+            group.cancel_scope.cancel()
+
+    def end(self) -> None:
+        """Tell everyone that the loop takes no more work."""
+        self.ended = True
+        for guest in list(self.guests):
+            guest.lost()
+
+
+class _Call(Guest):
+    """One run of an async function, for a thread that waits."""
+
+    def __init__(self, portal: Portal, function: Callable[[], Awaitable[Any]]) -> None:
+        self._portal = portal
+        self._function = function
+        self.future: Future[Any] = Future()
+
+    def start(self) -> None:
+        self._cancel = self._portal.spawn(self._run, contextvars.Context())
+
+    async def _run(self) -> None:
+        try:
+            result = await self._function()
+        except anyio.get_cancelled_exc_class():
+            self.lost()
+        except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits
+            self.future.set_exception(exc)
+        else:
+            if not self.future.done():
+                self.future.set_result(result)
+
+    def lost(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(UnavailableError("event loop", "it has ended"))
+
+
+class _AsyncioPortal(Portal):
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        task: Any = context.run(self.handle.loop.create_task, function())
+        return task.cancel  # type: ignore[no-any-return]
+
+
+class _TrioPortal(Portal):
+    nursery: Any
+
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        scope = sys.modules["trio"].CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await function()
+
+        context.run(self.nursery.start_soon, run)
+        return scope.cancel  # type: ignore[no-any-return]
+
+
+async def run_portal(
+    opened: Callable[[Portal], object], owner: Callable[[], Awaitable[object]] | None = None
+) -> None:
+    """Keep a portal to the running loop open until it is stopped.
+
+    Args:
+        opened: Is given the portal, on the loop's thread.
+        owner: If given, the portal also ends when this returns.
+    """
+    handle = current_loop()
+    portal: Portal
+    if handle.is_asyncio:
+        portal = _AsyncioPortal(handle)
+        try:
+            opened(portal)
+            await portal.until_stopped(owner)
+        finally:
+            portal.end()
+        return
+    portal = _TrioPortal(handle)
+    try:
+        async with sys.modules["trio"].open_nursery() as portal.nursery:
+            opened(portal)
+            await portal.until_stopped(owner)
+            portal.nursery.cancel_scope.cancel()
+    finally:
+        portal.end()

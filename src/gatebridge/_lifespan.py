@@ -1,0 +1,148 @@
+"""The server's side of the lifespan protocol, for one application on one event loop.
+
+Source: ASGI lifespan 2.0.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import math
+from typing import Any, Literal
+
+import anyio
+
+from gatebridge.errors import AsgiAppError, LifespanError
+from gatebridge.types import ASGIApplication, LifespanScope, Message
+
+_logger = logging.getLogger("gatebridge")
+
+LifespanMode = Literal["auto", "on", "off"]
+
+
+class Lifespan:
+    """One startup and one shutdown of an application.
+
+    `run` is a task's; `startup` and `shutdown` are for another task of the same loop.
+
+    Args:
+        app: The ASGI application.
+        required: Whether an application that does not speak the protocol is an error.
+
+    Attributes:
+        state: What the application put into ``scope["state"]``; empty if it has no lifespan.
+    """
+
+    def __init__(self, app: ASGIApplication, *, required: bool) -> None:
+        self._app = app
+        self._required = required
+        self.state: dict[str, Any] = {}
+        self._supported = False  # startup.complete came
+        self._events = iter(("lifespan.startup", "lifespan.shutdown"))
+        self._event = ""  # the one that the application has to answer
+        self._failure: LifespanError | None = None
+        self._error: BaseException | None = None  # what the application raised
+        self._answered = anyio.Event()  # by the application, to the present event
+        self._stopping = anyio.Event()
+        self._ended = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Call the application. Raises nothing."""
+        scope: LifespanScope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            with self._scope:
+                call = self._app(scope, self._receive, self._send)
+                if not inspect.isawaitable(call):
+                    raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
+                await call
+        except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
+            self._error = exc
+        if self._supported and not self._stopping.is_set():
+            _logger.error("the lifespan ended before lifespan.shutdown", exc_info=self._error)
+        self._ended.set()
+        self._answered.set()
+
+    async def startup(self, seconds: float | None) -> None:
+        """Let the application start.
+
+        Args:
+            seconds: How many seconds it may take; None for any time.
+
+        Raises:
+            LifespanError: It failed, took too long, or, if it has to, does not speak the protocol.
+        """
+        try:
+            with anyio.move_on_after(math.inf if seconds is None else seconds):
+                await self._answered.wait()
+        except BaseException:
+            self._scope.cancel()
+            raise
+        if self._failure is not None:
+            raise self._failure
+        if not self._answered.is_set():
+            self._scope.cancel()
+            raise LifespanError("lifespan.startup", f"no answer within {seconds:g} seconds")
+        if self._supported:
+            return
+        what = "returned" if self._error is None else f"raised {self._error!r:.200}"
+        if self._required:
+            raise LifespanError(
+                "lifespan.startup", f"the application {what} instead of an answer"
+            ) from self._error
+        _logger.debug("the application %s instead of answering lifespan.startup", what)
+        self.state = {}
+
+    async def shutdown(self, seconds: float) -> None:
+        """Let the application shut down, if it started and is still there.
+
+        Args:
+            seconds: How many seconds it may take before it is cancelled.
+
+        Raises:
+            LifespanError: It failed, or took too long.
+        """
+        if not self._supported or self._ended.is_set():
+            return
+        self._answered = anyio.Event()
+        self._stopping.set()
+        try:
+            with anyio.move_on_after(seconds):
+                await self._ended.wait()  # after the answer there may be some cleaning up
+        finally:
+            self._scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+        if not self._answered.is_set():
+            raise LifespanError("lifespan.shutdown", f"no answer within {seconds:g} seconds")
+        if self._error is not None:
+            raise LifespanError(
+                "lifespan.shutdown", f"the application raised {self._error!r:.200}"
+            ) from self._error
+
+    async def _receive(self) -> Message:
+        event = next(self._events, None)
+        if event != "lifespan.startup":
+            await self._stopping.wait()
+        if event is None:
+            await anyio.sleep_forever()  # there is no third event
+        assert event is not None
+        self._event = event
+        return {"type": event}
+
+    async def _send(self, message: Message) -> None:
+        kind = message.get("type")
+        if not self._event or self._answered.is_set():
+            raise AsgiAppError(repr(kind)[:80], "nothing is to be answered")
+        if kind == f"{self._event}.complete":
+            self._supported = True
+        elif kind == f"{self._event}.failed":
+            reason = message.get("message") or "no reason given"
+            self._failure = LifespanError(str(kind), str(reason))
+        else:
+            raise AsgiAppError(repr(kind)[:80], f"no answer to {self._event}")
+        self._answered.set()

@@ -1,0 +1,81 @@
+"""The messages of an ASGI application's response: what each holds, checked.
+
+Source: ASGI HTTP 2.5; ASGI extensions ``http.response.early_hint``, ``http.response.pathsend``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, cast
+
+from gatebridge._translate.response import WsgiHead, asgi_header_value, head_from_asgi
+from gatebridge.errors import AsgiAppError
+
+
+def type_of(message: object) -> str:
+    """Return the type of a message.
+
+    Raises:
+        AsgiAppError: It is no mapping, or has no ``type`` that is a str.
+    """
+    if not isinstance(message, Mapping):
+        raise AsgiAppError("message", f"not a dict: {message!r:.80}")
+    kind = cast("Mapping[str, object]", message).get("type")
+    if not isinstance(kind, str):
+        raise AsgiAppError("type", f"missing, or not a str: {kind!r:.80}")
+    return kind
+
+
+def head_of(message: Mapping[str, Any]) -> WsgiHead:
+    """Return what ``http.response.start`` says.
+
+    Raises:
+        AsgiAppError: It breaks the specification; names the status, the header or the key.
+    """
+    if "status" not in message:
+        raise AsgiAppError("status", "missing in http.response.start")
+    if message.get("trailers"):
+        raise AsgiAppError("trailers", "WSGI cannot carry them, and the scope does not offer them")
+    headers = message.get("headers")
+    return head_from_asgi(message["status"], () if headers is None else headers)
+
+
+def body_of(message: Mapping[str, Any]) -> bytes:
+    """Return the body of ``http.response.body``.
+
+    Raises:
+        AsgiAppError: It is not bytes-like.
+    """
+    body = message.get("body", b"")
+    if type(body) is bytes:
+        return body
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise AsgiAppError("body", f"not bytes: {type(body).__name__}")
+    return bytes(cast("bytes", body))
+
+
+def links_of(message: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers of ``http.response.early_hint``, for ``wsgi.early_hints``.
+
+    Raises:
+        AsgiAppError: The links are not bytes-like, or hold control characters.
+    """
+    links: Any = message.get("links", ())
+    try:
+        values = [asgi_header_value("link", link) for link in links]
+    except TypeError:
+        raise AsgiAppError("links", f"not an iterable of bytes: {links!r:.80}") from None
+    return [("Link", value.decode("latin-1")) for value in values]
+
+
+def path_of(message: Mapping[str, Any]) -> str:
+    """Return the absolute path of ``http.response.pathsend``.
+
+    Raises:
+        AsgiAppError: It is none.
+    """
+    path: Any = message.get("path")
+    if not isinstance(path, str) or not os.path.isabs(path):  # noqa: PTH117
+        raise AsgiAppError("path", f"not an absolute path: {path!r:.200}")
+    return path
