@@ -17,12 +17,13 @@ from gatebridge.errors import (
     LifespanError,
     RequestBodyError,
     RequestError,
+    UnavailableError,
     WsgiAppError,
 )
 
 _CLASSES: list[type[GatebridgeError]] = [
     *(GatebridgeError, RequestError, RequestBodyError, WsgiAppError, AsgiAppError, HostError),
-    *(LifespanError, ClientDisconnected),
+    *(LifespanError, UnavailableError, ClientDisconnected),
 ]
 _OS_ERRORS: list[Any] = [ClientDisconnected, RequestBodyError]
 

@@ -13,6 +13,7 @@ import gatebridge
 from gatebridge import errors, types
 
 _OFFERED = [
+    "AsgiToWsgi",
     "WsgiToAsgi",
     "__version__",
     "environ_from_scope",

@@ -204,7 +204,7 @@ class Exchange:
             first = self._take()
         except BaseException as exc:
             self.close()
-            if exc is self._refusal:
+            if self._refusal is not None and exc is self._refusal:
                 return answer(self._environ, start_response, self._refusal)
             raise
         assert isinstance(first, _Head)
@@ -326,8 +326,11 @@ class Exchange:
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
         """Return the file as the server likes it best."""
-        wrapper = self._environ.get("wsgi.file_wrapper")
-        return wrapper(file, BLOCK_BYTES) if callable(wrapper) else FileWrapper(file, BLOCK_BYTES)
+        wrapper: Any = self._environ.get("wsgi.file_wrapper")
+        if not callable(wrapper):
+            wrapper = FileWrapper
+        iterable: Iterable[bytes] = wrapper(file, BLOCK_BYTES)
+        return iterable
 
     # --- on the event loop ------------------------------------------------------------------------
 
@@ -559,7 +562,7 @@ def answer(
     method = str(environ.get("REQUEST_METHOD"))
     _logger.info("%s %r: answered %d: %s", method, environ.get("PATH_INFO"), error.status, error)
     start, message = plain_response(error.status, str(error), method)
-    head = head_from_asgi(start["status"], start["headers"])
+    head = head_from_asgi(start["status"], start.get("headers", ()))
     start_response(head.status, head.headers)
     body = message.get("body")
     return [body] if body else []

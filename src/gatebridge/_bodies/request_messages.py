@@ -5,8 +5,8 @@ Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request"; RFC 9112 se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from gatebridge.errors import HostError, RequestBodyError, RequestError
 from gatebridge.types import InputStream, WSGIEnvironment
@@ -114,8 +114,7 @@ class RequestMessages:
         size = BLOCK_BYTES
         if self._length is not None:
             size = min(size, self._length - self._read_bytes)
-        read: Callable[[int], object] = self._input.read
-        part = read(size)
+        part = cast("object", self._input.read(size))
         if not isinstance(part, bytes):
             raise HostError("wsgi.input", f"read() gave {type(part).__name__}, not bytes")
         self._read_bytes += len(part)

@@ -1,0 +1,77 @@
+"""ASGI applications that the tests serve, and the messages that they send."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from asgi_to_wsgi.host import HANG
+from gatebridge.types import Receive, Scope, Send
+
+Message = dict[str, Any]
+Http = Callable[[Scope, Receive, Send], Awaitable[Any]]
+
+TEXT = (b"content-type", b"text/plain")
+
+
+def start(status: int = 200, *headers: tuple[bytes, bytes], **more: Any) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": [TEXT, *headers], **more}
+
+
+def body(content: bytes = b"", *, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def http(function: Http) -> Http:
+    """Return an application that does not speak the lifespan protocol."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        return await function(scope, receive, send)
+
+    return app
+
+
+def sending(*messages: Any) -> Http:
+    """Return an application that sends these messages, whatever the request."""
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+
+    return app
+
+
+class Event(threading.Event):
+    """A `threading.Event` that a test, or an application's thread, cannot wait for in vain."""
+
+    def happens(self) -> None:
+        assert self.wait(HANG), "it did not happen"
+
+
+class Recorder:
+    """An application that speaks both protocols, and records what it is sent.
+
+    Args:
+        respond: What it does with a request, by default a short response.
+    """
+
+    def __init__(self, respond: Http | None = None) -> None:
+        self.events: list[str] = []
+        self.scopes: list[Scope] = []
+        self._respond = respond or sending(start(), body(b"ok"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                message = await receive()
+                assert message == {"type": f"lifespan.{event}"}
+                self.events.append(event)
+                await send({"type": f"lifespan.{event}.complete"})
+        else:
+            self.scopes.append(scope)
+            self.events.append("request")
+            await self._respond(scope, receive, send)
