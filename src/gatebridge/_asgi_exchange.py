@@ -326,11 +326,9 @@ class Exchange:
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
         """Return the file as the server likes it best."""
-        wrapper: Any = self._environ.get("wsgi.file_wrapper")
-        if not callable(wrapper):
-            wrapper = FileWrapper
-        iterable: Iterable[bytes] = wrapper(file, BLOCK_BYTES)
-        return iterable
+        wrapper: Callable[[BufferedReader, int], Iterable[bytes]] | None
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        return (wrapper if callable(wrapper) else FileWrapper)(file, BLOCK_BYTES)
 
     # --- on the event loop ------------------------------------------------------------------------
 
