@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from gatebridge._asgi_exchange import Exchange
+from gatebridge._asgi_call import AsgiCall
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._concurrency.portal import Portal
 from gatebridge._lifespan import Lifespan, LifespanMode
@@ -53,7 +53,7 @@ class Session:
         self._release = release
         self._mode = mode
         self._shutdown_timeout = shutdown_timeout
-        self._requests: set[Exchange] = set()  # whose tasks have not ended
+        self._requests: set[AsgiCall] = set()  # whose tasks have not ended
         self._lifespan: Lifespan | None = None
         self._end_lifespan: Callable[[], object] | None = None
         self._closing = False
@@ -77,15 +77,15 @@ class Session:
         self.portal.guests.add(self)
         _open_sessions.get().add(self)
 
-    def submit(self, exchange: Exchange) -> None:
+    def submit(self, call: AsgiCall) -> None:
         """Start a request.
 
         Raises:
             UnavailableError: The event loop has ended.
         """
-        self._requests.add(exchange)
-        if self.portal.ended or not self.portal.handle.call_soon(exchange.start):
-            self._requests.discard(exchange)
+        self._requests.add(call)
+        if self.portal.ended or not self.portal.handle.call_soon(call.start):
+            self._requests.discard(call)
             raise UnavailableError("event loop", "it has ended")
 
     def close(self) -> None:
@@ -114,8 +114,8 @@ class Session:
 
     def lost(self) -> None:
         """Tell the requests that the loop has ended."""
-        for exchange in list(self._requests):
-            exchange.lost()
+        for call in list(self._requests):
+            call.lost()
 
     # --- on the event loop ------------------------------------------------------------------------
 
@@ -142,17 +142,17 @@ class Session:
 
     async def _shut_down(self) -> None:
         await self._until_idle(self._shutdown_timeout)
-        for exchange in self._requests:
+        for call in self._requests:
             _logger.warning(
                 "still running %g seconds after close() began, cut off: %s",
                 self._shutdown_timeout,
-                exchange,
+                call,
             )
-        for exchange in list(self._requests):
-            exchange.cut_off(UnavailableError("close()", "came before the end of the response"))
+        for call in list(self._requests):
+            call.cut_off(UnavailableError("close()", "came before the end of the response"))
         await self._until_idle(_GRACE_SECONDS)
-        for exchange in self._requests:
-            _logger.warning("not ended by its cancellation: %s", exchange)
+        for call in self._requests:
+            _logger.warning("not ended by its cancellation: %s", call)
         if self._lifespan is not None:
             try:
                 await self._lifespan.shutdown(self._shutdown_timeout)
@@ -166,9 +166,9 @@ class Session:
                 self._idle = anyio.Event()
                 await self._idle.wait()
 
-    def request_ended(self, exchange: Exchange) -> None:
+    def request_ended(self, call: AsgiCall) -> None:
         """Forget a request whose task has ended."""
-        self._requests.discard(exchange)
+        self._requests.discard(call)
         if not self._requests and self._idle is not None:
             self._idle.set()
 

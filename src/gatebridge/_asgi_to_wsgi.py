@@ -14,7 +14,8 @@ from typing import Any, Literal
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
 
-from gatebridge._asgi_exchange import Exchange, Limits, answer
+from gatebridge._asgi_call import AsgiCall
+from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_session import Session
 from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._concurrency.background import open_portal, share_loop
@@ -109,7 +110,8 @@ class AsgiToWsgi:
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
         self._max_body_size = max_body_size
-        self._limits = Limits(window_bytes, response_timeout)
+        self._window_bytes = window_bytes
+        self._response_timeout = response_timeout
         self._processes = PerProcess(_Process)
 
     def __call__(
@@ -134,16 +136,17 @@ class AsgiToWsgi:
             if session.state is not None:
                 scope["state"] = session.state.copy()
             body = RequestMessages(environ, scope, self._max_body_size)
-            exchange = Exchange(
-                self.app, scope, body, environ, session.portal, self._limits, session.request_ended
-            )
+            part = body.read_early()
         except RequestError as exc:
             return answer(environ, start_response, exc)
         except HostError:
             method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
             _logger.info("%s %r: HostError before the application was called", method, path)
             raise
-        session.submit(exchange)
+        portal, window = session.portal, self._window_bytes
+        call = AsgiCall(self.app, scope, part, portal, window, session.request_ended)
+        exchange = Exchange(call, portal.handle, body, environ, window, self._response_timeout)
+        session.submit(call)
         return exchange.respond(start_response)
 
     def startup(self) -> None:

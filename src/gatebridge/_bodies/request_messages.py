@@ -67,30 +67,34 @@ class RequestMessages:
         """Return the first message's body and whether more follows, if that can be had cheaply.
 
         That is: a body of a known, small length, or hardly any, and the client does not wait for
-        ``100 Continue``, which it is sent at the first read.
+        ``100 Continue``, which it is sent at the first read. What goes wrong comes again with the
+        next `read`.
 
         Raises:
-            Exception: Whatever ``wsgi.input`` raises, as at a client that left.
+            RequestBodyError: The body is over the limit.
+            HostError: As `read`.
         """
         if self.over:
             return b"", False
-        if self._expects:
+        if (
+            self._expects
+            or (self._length is None and not self._maybe_empty)
+            or (self._length or 0) > BLOCK_BYTES
+        ):
             return None
-        if self._length is None:
-            return self.read() if self._maybe_empty else None
-        if self._length > BLOCK_BYTES:
-            return None
-        part, more = self.read()
-        if not more:
-            return part, False
-        parts = [part]  # the server reads in smaller pieces
-        try:
-            while more:
-                part, more = self.read()
-                parts.append(part)
-        except Exception:  # noqa: BLE001 - it comes again with the next read
-            more = True
-        return b"".join(parts), more
+        parts: list[bytes] = []
+        more = True
+        while more and (self._length is not None or not parts):
+            try:
+                part, more = self.read()  # some servers read in small pieces
+            except HostError:
+                raise
+            except Exception as exc:
+                if isinstance(exc, RequestBodyError) and exc.status == 413:
+                    raise
+                break
+            parts.append(part)
+        return (b"".join(parts), more) if parts else None
 
     def read(self) -> tuple[bytes, bool]:
         """Return the next message's body and whether more follows. Blocks; not after the end.

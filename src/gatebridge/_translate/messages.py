@@ -19,7 +19,7 @@ def type_of(message: object) -> str:
     Raises:
         AsgiAppError: It is no mapping, or has no ``type`` that is a str.
     """
-    if not isinstance(message, Mapping):
+    if type(message) is not dict and not isinstance(message, Mapping):  # the latter is slow
         raise AsgiAppError("message", f"not a dict: {message!r:.80}")
     kind = cast("Mapping[str, object]", message).get("type")
     if not isinstance(kind, str):

@@ -1,0 +1,375 @@
+"""One call of an ASGI application, as a task on the event loop: the server's part of ASGI.
+
+This side never touches the WSGI server. What the server's thread has to do, it puts into a queue;
+the thread, see `_asgi_exchange`, answers by callbacks on the loop.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from io import BufferedReader
+from queue import SimpleQueue
+from types import CoroutineType
+from typing import Any, NamedTuple, TypeAlias
+
+from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._concurrency.loop import Signal
+from gatebridge._concurrency.portal import Portal
+from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
+from gatebridge._translate.response import WsgiHead, has_content
+from gatebridge.errors import (
+    AsgiAppError,
+    ClientDisconnected,
+    GatebridgeError,
+    UnavailableError,
+)
+from gatebridge.types import ASGIApplication, Message, ReceiveMessage
+
+_logger = logging.getLogger("gatebridge")
+
+Part: TypeAlias = tuple[bytes, bool]
+"""A part of the request's body, and whether more follows."""
+
+
+class Begin(NamedTuple):
+    """How the response begins: its head, its first block or all of it, whether more follows."""
+
+    head: WsgiHead
+    body: bytes | BufferedReader
+    more: bool
+
+
+class ReadPart:
+    """Asks the thread for the next part of the request's body."""
+
+
+class OpenFile(NamedTuple):
+    """Asks the thread to open the file that is the response's body."""
+
+    head: WsgiHead
+    path: str
+
+
+Task: TypeAlias = Begin | bytes | BaseException | ReadPart | OpenFile | list[tuple[str, str]] | None
+"""What the thread has to do: begin the response, give out a block, raise, read, open a file, send
+early hints, or end the response."""
+
+_READ_PART = ReadPart()
+
+
+class AsgiCall:
+    """The state of one call, and the callables that the application is handed.
+
+    Args:
+        app: The ASGI application.
+        scope: The request's.
+        part: The first part of the request's body, if it was read already.
+        portal: To the event loop.
+        window_bytes: How much of the response may wait for the thread.
+        ended: Called with this call when its task has ended.
+
+    Attributes:
+        tasks: For the server's thread.
+        taken: How many bytes of blocks the thread has taken, each with its overhead; written by
+            the thread alone.
+        sender_waits: Whether the application waits for the thread to take more. The thread then
+            resets it, and calls `wake`.
+    """
+
+    # Of the class, for most requests change few of them:
+    taken = 0
+    sender_waits = False
+    _put = 0  # as taken
+    _cancel: Callable[[], object] | None = None
+    _body_over = False  # the application has received all of the body
+    _reading = False  # the thread was asked for a part
+    _cut_short = False  # there will be no further part
+    _head: WsgiHead | None = None
+    _started = False  # the head was handed over and cannot be taken back
+    _remaining: int | None = None  # bytes to go until the declared length
+    _opening = False  # the thread was asked for a file
+    _file_error: AsgiAppError | None = None  # why it could not be opened
+    _complete = False  # the thread was handed the whole response
+    _ignored = 0  # bytes sent after that
+    _departed = False  # the thread has left before that
+    _told = False  # the application knows that it, or the client, has left
+    _cut_off = False  # the task was cancelled by us
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        scope: dict[str, Any],
+        part: Part | None,
+        portal: Portal,
+        window_bytes: int,
+        ended: Callable[[AsgiCall], object],
+    ) -> None:
+        self._app = app
+        self._scope = scope
+        self._parts = deque(() if part is None else (part,))
+        self._portal = portal
+        self._window = window_bytes
+        self._ended = ended
+        self._context: Context | None = copy_context()
+        self._changed: list[Signal] = []  # who waits for whatever changes
+        self.tasks: SimpleQueue[Task] = SimpleQueue()
+
+    def __str__(self) -> str:
+        return f"{self._scope['method']} {self._scope['path']!r}"
+
+    def start(self) -> None:
+        """Start the task."""
+        context, self._context = self._context, None
+        assert context is not None
+        self._cancel = self._portal.spawn(self._run, context)
+
+    async def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            call: Any = self._app(self._scope, self.receive, self.send)
+            if type(call) is not CoroutineType and not inspect.isawaitable(call):
+                raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
+            result: object = await call
+            if result is not None:
+                _logger.debug("%s: the application returned %.80r", self, result)
+        except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
+            error = exc
+        self._finish(error)
+
+    # --- how it ends ------------------------------------------------------------------------------
+
+    def _finish(self, error: BaseException | None) -> None:
+        """Tell whoever needs to know how the task ended."""
+        self._ended(self)
+        self._cancel = None
+        if self._cut_off:
+            if error is not None and self._departed:
+                _logger.debug("%s: cut off, and raised %r", self, error)
+        elif not (self._complete or self._departed):
+            self._fail(error)
+        elif error is None:
+            pass
+        elif self._departed and self._told:
+            _logger.debug("%s: after the client had left:", self, exc_info=error)
+        else:
+            when = "after the client had left" if self._departed else "after the whole response"
+            _logger.error("%s: an error %s:", self, when, exc_info=error)
+
+    def _fail(self, error: BaseException | None) -> None:
+        """Let the thread raise why the response does not become whole."""
+        if error is None:
+            what = "http.response.start" if self._head is None else "http.response.body"
+            error = AsgiAppError(what, "the application returned without sending all of it")
+        elif not isinstance(error, Exception) or isinstance(error, StopIteration):
+            # Raised in the thread, these would end the server's worker, or its loop over blocks.
+            cause, error = error, AsgiAppError("application", f"it raised {error!r:.200}")
+            error.__cause__ = cause
+        name = type(error).__qualname__  # the server logs the rest
+        phase = "after" if self._started else "before"
+        _logger.info("%s: %s %s the response had begun", self, name, phase)
+        self._told = True
+        self.depart()
+        self.tasks.put(error)
+
+    def cut_off(self, why: GatebridgeError | None = None) -> None:
+        """Cancel the task; the thread, if it waits, raises ``why``."""
+        if self._cancel is None:
+            return
+        self._cut_off = True
+        if not self._complete:
+            self.depart()
+            if why is not None:
+                self.tasks.put(why)
+        self._cancel()
+
+    def lost(self) -> None:
+        """Let the thread raise that the loop has ended; thread-safe."""
+        self.tasks.put(UnavailableError("event loop", "it has ended"))
+
+    def depart(self) -> None:
+        """Be told that the thread takes no more of the response."""
+        if not self._complete:
+            self._departed = True
+            self.wake()
+
+    def waiting_bytes(self) -> int:
+        """Return how much of the response the thread has not taken yet; thread-safe."""
+        return self._put - self.taken
+
+    # --- what changes -----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Let the application look again at what it waits for."""
+        for signal in self._changed:
+            signal.set()
+
+    async def _change(self) -> None:
+        signal = self._portal.handle.new_signal()
+        self._changed.append(signal)
+        try:
+            await signal.wait()
+        finally:
+            self._changed.remove(signal)
+
+    def deliver(self, part: Part | None) -> None:
+        """Be given a part of the body; None if there will be no further one."""
+        self._reading = False
+        if part is None:
+            self._cut_short = True
+        else:
+            self._parts.append(part)
+        self.wake()
+
+    def file_opened(self, error: AsgiAppError | None) -> None:
+        """Be told that the thread sends the file, or why it cannot be sent."""
+        self._opening = False
+        self._file_error = error
+        self._complete = error is None
+        self.wake()
+
+    # --- what the application calls ---------------------------------------------------------------
+
+    async def receive(self) -> ReceiveMessage:
+        """Return the next part of the body, then wait for the end (ASGI HTTP 2.5 "Request")."""
+        while not (self._complete or self._departed):
+            if self._parts:
+                part, more = self._parts.popleft()
+                self._body_over = not more
+                return {"type": "http.request", "body": part, "more_body": more}
+            if self._cut_short:
+                break
+            if not (self._body_over or self._reading):
+                self._reading = True
+                self.tasks.put(_READ_PART)
+            await self._change()
+        self._told = True
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the response (ASGI HTTP 2.5 "Response Start", "Response Body").
+
+        Raises:
+            AsgiAppError: The message breaks the specification, or comes at the wrong time. It has
+                no effect, except that a body of the wrong length ends the response.
+            ClientDisconnected: The client left before the response was complete.
+        """
+        if self._departed:
+            raise self._disconnected()
+        kind = type_of(message)
+        if self._complete:
+            self._ignore(message)
+        elif kind == "http.response.body":
+            body, more = body_of(message), bool(message.get("more_body", False))
+            if not self._started:
+                self._begin(body, more=more)
+                return
+            while self.waiting_bytes() >= self._window:
+                self.sender_waits = True
+                if self.waiting_bytes() <= self._window // 2:
+                    break  # the thread looked just before
+                await self._change()
+                if self._departed:
+                    raise self._disconnected()
+            self._go_on(body, more=more)
+        elif kind == "http.response.start":
+            if self._head is not None:
+                raise AsgiAppError(kind, "sent twice")
+            self._head = head_of(message)
+        else:
+            await self._send_extension(kind, message)
+
+    async def _send_extension(self, kind: str, message: Message) -> None:
+        if kind == "http.response.pathsend":
+            await self._send_file(path_of(message))
+        elif kind == "http.response.early_hint" and kind in self._scope["extensions"]:
+            links = links_of(message)
+            if links and not self._started:
+                self.tasks.put(links)
+        else:
+            raise AsgiAppError("type", f"not a message of an HTTP response: {kind!r:.80}")
+
+    def _begin(self, body: bytes, *, more: bool) -> None:
+        """Let the thread begin the response."""
+        head = self._head_for("http.response.body")
+        if head is None:
+            return
+        if head.length is not None:
+            missing = head.length - len(body)
+            if missing < 0 or (missing and not more):
+                raise wrong_length(missing)
+            self._remaining = missing
+        self._started = True
+        if more:
+            self._put = len(body) + BLOCK_OVERHEAD
+        else:
+            self._end()
+        self.tasks.put(Begin(head, body, more))
+
+    def _go_on(self, body: bytes, *, more: bool) -> None:
+        """Give the thread another block, or the end."""
+        if self._remaining is not None:
+            missing = self._remaining - len(body)
+            if missing < 0 or (missing and not more):
+                if allowed := body[: self._remaining]:
+                    self.tasks.put(allowed)
+                error = wrong_length(missing)
+                self._fail(error)
+                raise error
+            self._remaining = missing
+        if body:
+            self._put += len(body) + BLOCK_OVERHEAD
+            self.tasks.put(body)
+        if not more:
+            self._end()
+            self.tasks.put(None)
+
+    async def _send_file(self, path: str) -> None:
+        if self._started or self._opening:
+            raise AsgiAppError("http.response.pathsend", "sent after a part of the body")
+        head = self._head_for("http.response.pathsend")
+        if head is None:
+            return
+        self._opening = True
+        self.tasks.put(OpenFile(head, path))
+        while self._opening:
+            await self._change()
+            if self._departed:
+                raise self._disconnected()
+        error, self._file_error = self._file_error, None
+        if error is not None:
+            raise error
+
+    def _head_for(self, kind: str) -> WsgiHead | None:
+        """Return the head of a response with content; one without content is over with this."""
+        if self._head is None:
+            raise AsgiAppError(kind, "sent before http.response.start")
+        if has_content(int(self._head.status[:3]), self._scope["method"]):
+            return self._head
+        self._end()
+        self.tasks.put(Begin(self._head, b"", more=False))
+        return None
+
+    def _end(self) -> None:
+        self._complete = True
+        if self._changed:
+            self.wake()
+
+    def _ignore(self, message: Message) -> None:
+        # Nobody takes it, so that nothing but this would ever stop an endless stream.
+        self._ignored += len(message.get("body", b"")) + BLOCK_OVERHEAD
+        if self._ignored > self._window:
+            raise ClientDisconnected("send", "the response was complete long before")
+
+    def _disconnected(self) -> ClientDisconnected:
+        self._told = True
+        return ClientDisconnected("send")
+
+
+def wrong_length(missing: int) -> AsgiAppError:
+    """Return the error of a body that has so many bytes fewer than declared, or more."""
+    what = "fewer" if missing > 0 else "more"
+    return AsgiAppError("content-length", f"{abs(missing)} bytes {what} in the body than declared")
