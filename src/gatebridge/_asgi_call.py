@@ -303,10 +303,10 @@ class AsgiCall:
                 raise wrong_length(missing)
             self._remaining = missing
         self._started = True
-        if more:
-            self._put = len(body) + BLOCK_OVERHEAD
-        else:
+        if not more:
             self._end()
+        elif body:  # an empty one is never taken
+            self._put = len(body) + BLOCK_OVERHEAD
         self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
