@@ -110,6 +110,10 @@ class AsgiCall:
     ) -> None:
         self._app = app
         self._scope = scope
+        # The application may change the scope, as a middleware does that makes a GET of a HEAD.
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._extensions: dict[str, Any] = scope["extensions"]
         self._parts = deque(() if part is None else (part,))
         self._portal = portal
         self._window = window_bytes
@@ -119,7 +123,7 @@ class AsgiCall:
         self.tasks: SimpleQueue[Task] = SimpleQueue()
 
     def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']!r}"
+        return f"{self._method} {self._path!r}"
 
     def start(self) -> None:
         """Start the task."""
@@ -285,7 +289,7 @@ class AsgiCall:
     async def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
             await self._send_file(path_of(message))
-        elif kind == "http.response.early_hint" and kind in self._scope["extensions"]:
+        elif kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)
             if links and not self._started:
                 self.tasks.put(links)
@@ -347,7 +351,7 @@ class AsgiCall:
         """Return the head of a response with content; one without content is over with this."""
         if self._head is None:
             raise AsgiAppError(kind, "sent before http.response.start")
-        if has_content(int(self._head.status[:3]), self._scope["method"]):
+        if has_content(int(self._head.status[:3]), self._method):
             return self._head
         self._end()
         self.tasks.put(Begin(self._head, b"", more=False))
