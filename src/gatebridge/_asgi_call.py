@@ -364,7 +364,9 @@ class AsgiCall:
 
     def _ignore(self, message: Message) -> None:
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
-        self._ignored += len(message.get("body", b"")) + BLOCK_OVERHEAD
+        body: object = message.get("body")
+        size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0
+        self._ignored += size + BLOCK_OVERHEAD
         if self._ignored > self._window:
             raise ClientDisconnected("send", "the response was complete long before")
 
