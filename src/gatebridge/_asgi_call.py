@@ -95,7 +95,7 @@ class AsgiCall:
     _file_error: AsgiAppError | None = None  # why it could not be opened
     _complete = False  # the thread was handed the whole response
     _ignored = 0  # bytes sent after that
-    _departed = False  # the thread has left before that
+    _departed = False  # the thread has left before it gave out all of that
     _told = False  # the application knows that it, or the client, has left
     _cut_off = False  # the task was cancelled by us
 
@@ -196,9 +196,8 @@ class AsgiCall:
 
     def depart(self) -> None:
         """Be told that the thread takes no more of the response."""
-        if not self._complete:
-            self._departed = True
-            self.wake()
+        self._departed = True
+        self.wake()
 
     def waiting_bytes(self) -> int:
         """Return how much of the response the thread has not taken yet; thread-safe."""
