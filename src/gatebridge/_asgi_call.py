@@ -165,7 +165,9 @@ class AsgiCall:
 
     def _fail(self, error: BaseException | None) -> None:
         """Let the thread raise why the response does not become whole."""
-        if error is None:
+        if error is None and self._cut_short and self._told:
+            error = ClientDisconnected("wsgi.input")
+        elif error is None:
             what = "http.response.start" if self._head is None else "http.response.body"
             error = AsgiAppError(what, "the application returned without sending all of it")
         elif not isinstance(error, Exception) or isinstance(error, StopIteration):
