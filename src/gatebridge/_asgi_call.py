@@ -92,6 +92,7 @@ class AsgiCall:
     _started = False  # the head was handed over and cannot be taken back
     _remaining: int | None = None  # bytes to go until the declared length
     _opening = False  # the thread was asked for a file
+    _file_sent = False  # and sends it
     _file_error: AsgiAppError | None = None  # why it could not be opened
     _complete = False  # the thread was handed the whole response
     _ignored = 0  # bytes sent after that
@@ -233,7 +234,7 @@ class AsgiCall:
         """Be told that the thread sends the file, or why it cannot be sent."""
         self._opening = False
         self._file_error = error
-        self._complete = error is None
+        self._complete = self._file_sent = error is None
         self.wake()
 
     # --- what the application calls ---------------------------------------------------------------
@@ -266,6 +267,8 @@ class AsgiCall:
             raise self._disconnected()
         kind = type_of(message)
         if self._complete:
+            if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
+                raise AsgiAppError(kind, "sent after http.response.pathsend")
             self._ignore(message)
         elif kind == "http.response.body":
             body, more = body_of(message), bool(message.get("more_body", False))
@@ -299,6 +302,8 @@ class AsgiCall:
 
     def _begin(self, body: bytes, *, more: bool) -> None:
         """Let the thread begin the response."""
+        if self._opening:
+            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
         head = self._head_for("http.response.body")
         if head is None:
             return
