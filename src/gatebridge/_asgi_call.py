@@ -267,9 +267,7 @@ class AsgiCall:
             raise self._disconnected()
         kind = type_of(message)
         if self._complete:
-            if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
-                raise AsgiAppError(kind, "sent after http.response.pathsend")
-            self._ignore(message)
+            self._ignore(kind, message)
         elif kind == "http.response.body":
             body, more = body_of(message), bool(message.get("more_body", False))
             if not self._started:
@@ -368,7 +366,9 @@ class AsgiCall:
         if self._changed:
             self.wake()
 
-    def _ignore(self, message: Message) -> None:
+    def _ignore(self, kind: str, message: Message) -> None:
+        if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
+            raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
         body: object = message.get("body")
         size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0

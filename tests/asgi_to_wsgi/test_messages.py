@@ -91,9 +91,7 @@ D34 = pytest.mark.clause("A-CORE-07", "D-34", "D-38", "D-40", "A-EXT-03", "A-HTT
 
 @D34
 @pytest.mark.parametrize(("sent", "bad", "names"), TABLE)
-def test_the_application_may_go_on(
-    adapt: Adapt, sent: list[Message], bad: Any, names: str
-) -> None:
+def test_the_application_may_go_on(adapt: Adapt, sent: list[Message], bad: Any, names: str) -> None:
     errors: list[AsgiAppError] = []
 
     @http
@@ -116,9 +114,7 @@ def test_the_application_may_go_on(
 @D34
 @pytest.mark.clause("A-CORE-10", "W-ERR-04", "D-27")
 @pytest.mark.parametrize(("sent", "bad", "names"), TABLE)
-def test_the_error_may_be_let_out(
-    adapt: Adapt, sent: list[Message], bad: Any, names: str
-) -> None:
+def test_the_error_may_be_let_out(adapt: Adapt, sent: list[Message], bad: Any, names: str) -> None:
     host = Host()
     with pytest.raises(AsgiAppError) as caught:
         host.serve(adapt(sending(*sent, bad, start(), body(b"b"))))

@@ -61,9 +61,7 @@ def test_the_first_part_completes_it(adapt: Adapt, method: str, status: int) -> 
 
 
 @without_content
-def test_an_endless_stream_does_not_hold_the_client(
-    adapt: Adapt, method: str, status: int
-) -> None:
+def test_an_endless_stream_does_not_hold_the_client(adapt: Adapt, method: str, status: int) -> None:
     ended = Event()
 
     @http
@@ -119,7 +117,7 @@ def test_a_middleware_may_make_a_get_of_it(adapt: Adapt, streamed: bool) -> None
 
     @http
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["method"] = "GET"
+        scope["method"] = "GET"  # type: ignore[index]
         await send(start())
         await send(body(b"x", more=streamed))
         await send(body())

@@ -122,9 +122,7 @@ def test_keys_have_defaults_and_bodies_concatenate(
 def test_any_split_gives_the_same_body(
     adapt: Adapt, parts: list[bytes], kinds: list[Any], window: int
 ) -> None:
-    messages = [
-        body(kind(part), more=True) for part, kind in zip(parts[:-1], kinds, strict=False)
-    ]
+    messages = [body(kind(part), more=True) for part, kind in zip(parts[:-1], kinds, strict=False)]
     app = sending(start(), *messages, body(kinds[-1](parts[-1])))
     host = Host().serve(adapt(app, window_bytes=window))
     assert host.blocks == [part for part in parts if part]
@@ -137,7 +135,8 @@ class Bytes(bytes):
 @pytest.mark.clause("W-STR-04", "C-20", "D-34")
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(
-    "content", [bytearray(b"abcd"), memoryview(b"abcd"), Bytes(b"abcd"), memoryview(b"aXbXcXdX")[::2]]
+    "content",
+    [bytearray(b"abcd"), memoryview(b"abcd"), Bytes(b"abcd"), memoryview(b"aXbXcXdX")[::2]],
 )
 def test_bytes_like_bodies_become_bytes(adapt: Adapt, content: Any, streamed: bool) -> None:
     """`Host` objects to blocks of any other type."""
