@@ -143,7 +143,10 @@ class AsgiCall:
                 _logger.debug("%s: the application returned %.80r", self, result)
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
             error = exc
-        self._finish(error)
+        try:
+            self._finish(error)
+        finally:
+            del error  # no cycle through the traceback's frames
 
     # --- how it ends ------------------------------------------------------------------------------
 
@@ -325,8 +328,11 @@ class AsgiCall:
                 if allowed := body[: self._remaining]:
                     self.tasks.put(allowed)
                 error = wrong_length(missing)
-                self._fail(error)
-                raise error
+                try:
+                    self._fail(error)
+                    raise error
+                finally:
+                    del error
             self._remaining = missing
         if body:
             self._put += len(body) + BLOCK_OVERHEAD
@@ -348,8 +354,11 @@ class AsgiCall:
             if self._departed:
                 raise self._disconnected()
         error, self._file_error = self._file_error, None
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
     def _head_for(self, kind: str) -> WsgiHead | None:
         """Return the head of a response with content; one without content is over with this."""

@@ -75,8 +75,9 @@ class Exchange:
             head, body, more = begin
         except BaseException as exc:
             self.close()
-            if self._refusal is not None and exc is self._refusal:
-                return answer(self._environ, start_response, self._refusal)
+            refused, self._refusal = exc is self._refusal, None
+            if refused and isinstance(exc, RequestBodyError):
+                return answer(self._environ, start_response, exc)
             raise
         self._begun = True
         try:
@@ -198,6 +199,7 @@ class Exchange:
         except AsgiAppError as exc:
             error = exc
         self._handle.call_soon(partial(self._call.file_opened, error))
+        del error  # no cycle through the traceback's frames
         return file
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
