@@ -105,7 +105,7 @@ def play(ending: Ending, adapt: Adapt) -> Stage:
         ending.server(stage)
     except BaseException as exc:  # noqa: BLE001 - the server is told
         stage.raised = type(exc)
-        stage.raised_from = exc.__cause__ and type(exc.__cause__)
+        stage.raised_from = None if exc.__cause__ is None else type(exc.__cause__)
     stage.gate.open()
     if ending.calls:
         stage.ended.happens()
