@@ -379,9 +379,11 @@ class AsgiCall:
         if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
             raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
-        body: object = message.get("body")
-        size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0
-        self._ignored += size + BLOCK_OVERHEAD
+        try:
+            self._ignored += len(body_of(message))
+        except AsgiAppError:
+            pass  # nothing counts any more
+        self._ignored += BLOCK_OVERHEAD
         if self._ignored > self._window:
             raise ClientDisconnected("send", "the response was complete long before")
 

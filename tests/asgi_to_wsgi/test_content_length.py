@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
-from asgi_to_wsgi.apps import Message, body, http, sending, start
+from asgi_to_wsgi.apps import Event, Message, body, http, sending, start
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
-from gatebridge.errors import AsgiAppError
+from gatebridge.errors import AsgiAppError, ClientDisconnected
 from gatebridge.types import Receive, Scope, Send
 
 pytestmark = [pytest.mark.direction("a2w"), pytest.mark.clause("D-23", "H-MSG-08")]
@@ -99,6 +100,35 @@ def test_of_a_later_surplus_the_allowed_part_is_delivered(
     adapter.close()
     assert host.body == delivered
     assert len(errors) == 1
+
+
+@pytest.mark.clause("D-30", "A-HTTP-29")
+def test_after_a_surplus_nobody_takes_any_more(
+    adapt: Adapt, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application learns of it as of a client that left."""
+    caplog.set_level(logging.WARNING, "gatebridge")
+    ended = Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start(200, (b"content-length", b"1")))
+        await send(body(b"a", more=True))
+        with pytest.raises(AsgiAppError, match="content-length"):
+            await send(body(b"b", more=True))
+        assert await receive() == {"type": "http.disconnect"}
+        with pytest.raises(ClientDisconnected):
+            await send(body())
+        ended.set()
+        raise ZeroDivisionError("of the app")
+
+    adapter = adapt(app)
+    with pytest.raises(AsgiAppError, match="content-length"):
+        Host().serve(adapter)
+    adapter.close()
+    assert ended.is_set()
+    assert caplog.messages == []
 
 
 @pytest.mark.clause("H-MSG-07")
