@@ -133,9 +133,8 @@ class AsgiCall:
             call: Any = self._app(self._scope, self.receive, self.send)
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
                 raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
-            result: object = await call
-            if result is not None:
-                _logger.debug("%s: the application returned %.80r", self, result)
+            if await call is not None:
+                _logger.debug("%s: the application returned something", self)
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
             error = exc
         self._finish(error)
