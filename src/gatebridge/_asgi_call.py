@@ -128,7 +128,6 @@ class AsgiCall:
         self._cancel = self._portal.spawn(self._run, context)
 
     async def _run(self) -> None:
-        error: BaseException | None = None
         try:
             call: Any = self._app(self._scope, self.receive, self.send)
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
@@ -136,8 +135,9 @@ class AsgiCall:
             if await call is not None:
                 _logger.debug("%s: the application returned something", self)
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
-            error = exc
-        self._finish(error)
+            self._finish(exc)  # kept by no variable: its frames keep generators that have to end
+        else:
+            self._finish(None)
 
     # --- how it ends ------------------------------------------------------------------------------
 
