@@ -92,10 +92,11 @@ class AsgiCall:
     _started = False  # the head was handed over and cannot be taken back
     _remaining: int | None = None  # bytes to go until the declared length
     _opening = False  # the thread was asked for a file
+    _file_sent = False  # and sends it
     _file_error: AsgiAppError | None = None  # why it could not be opened
     _complete = False  # the thread was handed the whole response
     _ignored = 0  # bytes sent after that
-    _departed = False  # the thread has left before that
+    _departed = False  # the thread has left before it gave out all of that
     _told = False  # the application knows that it, or the client, has left
     _cut_off = False  # the task was cancelled by us
 
@@ -110,6 +111,10 @@ class AsgiCall:
     ) -> None:
         self._app = app
         self._scope = scope
+        # The application may change the scope, as a middleware does that makes a GET of a HEAD.
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._extensions: dict[str, Any] = scope["extensions"]
         self._parts = deque(() if part is None else (part,))
         self._portal = portal
         self._window = window_bytes
@@ -119,7 +124,7 @@ class AsgiCall:
         self.tasks: SimpleQueue[Task] = SimpleQueue()
 
     def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']!r}"
+        return f"{self._method} {self._path!r}"
 
     def start(self) -> None:
         """Start the task."""
@@ -160,7 +165,9 @@ class AsgiCall:
 
     def _fail(self, error: BaseException | None) -> None:
         """Let the thread raise why the response does not become whole."""
-        if error is None:
+        if error is None and self._cut_short and self._told:
+            error = ClientDisconnected("wsgi.input")
+        elif error is None:
             what = "http.response.start" if self._head is None else "http.response.body"
             error = AsgiAppError(what, "the application returned without sending all of it")
         elif not isinstance(error, Exception) or isinstance(error, StopIteration):
@@ -191,9 +198,8 @@ class AsgiCall:
 
     def depart(self) -> None:
         """Be told that the thread takes no more of the response."""
-        if not self._complete:
-            self._departed = True
-            self.wake()
+        self._departed = True
+        self.wake()
 
     def waiting_bytes(self) -> int:
         """Return how much of the response the thread has not taken yet; thread-safe."""
@@ -227,7 +233,7 @@ class AsgiCall:
         """Be told that the thread sends the file, or why it cannot be sent."""
         self._opening = False
         self._file_error = error
-        self._complete = error is None
+        self._complete = self._file_sent = error is None
         self.wake()
 
     # --- what the application calls ---------------------------------------------------------------
@@ -260,7 +266,7 @@ class AsgiCall:
             raise self._disconnected()
         kind = type_of(message)
         if self._complete:
-            self._ignore(message)
+            self._ignore(kind, message)
         elif kind == "http.response.body":
             body, more = body_of(message), bool(message.get("more_body", False))
             if not self._started:
@@ -284,7 +290,7 @@ class AsgiCall:
     async def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
             await self._send_file(path_of(message))
-        elif kind == "http.response.early_hint" and kind in self._scope["extensions"]:
+        elif kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)
             if links and not self._started:
                 self.tasks.put(links)
@@ -293,6 +299,8 @@ class AsgiCall:
 
     def _begin(self, body: bytes, *, more: bool) -> None:
         """Let the thread begin the response."""
+        if self._opening:
+            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
         head = self._head_for("http.response.body")
         if head is None:
             return
@@ -302,10 +310,10 @@ class AsgiCall:
                 raise wrong_length(missing)
             self._remaining = missing
         self._started = True
-        if more:
-            self._put = len(body) + BLOCK_OVERHEAD
-        else:
+        if not more:
             self._end()
+        elif body:  # an empty one is never taken
+            self._put = len(body) + BLOCK_OVERHEAD
         self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
@@ -346,7 +354,7 @@ class AsgiCall:
         """Return the head of a response with content; one without content is over with this."""
         if self._head is None:
             raise AsgiAppError(kind, "sent before http.response.start")
-        if has_content(int(self._head.status[:3]), self._scope["method"]):
+        if has_content(int(self._head.status[:3]), self._method):
             return self._head
         self._end()
         self.tasks.put(Begin(self._head, b"", more=False))
@@ -357,9 +365,13 @@ class AsgiCall:
         if self._changed:
             self.wake()
 
-    def _ignore(self, message: Message) -> None:
+    def _ignore(self, kind: str, message: Message) -> None:
+        if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
+            raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
-        self._ignored += len(message.get("body", b"")) + BLOCK_OVERHEAD
+        body: object = message.get("body")
+        size = len(body) if isinstance(body, (bytes, bytearray, memoryview)) else 0
+        self._ignored += size + BLOCK_OVERHEAD
         if self._ignored > self._window:
             raise ClientDisconnected("send", "the response was complete long before")
 
