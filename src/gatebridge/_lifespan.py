@@ -19,6 +19,8 @@ _logger = logging.getLogger("gatebridge")
 
 LifespanMode = Literal["auto", "on", "off"]
 
+_GRACE_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
+
 
 class Lifespan:
     """One startup and one shutdown of an application.
@@ -83,9 +85,10 @@ class Lifespan:
             self._scope.cancel()
             raise
         if self._failure is not None:
+            await self._end_within(_GRACE_SECONDS)
             raise self._failure
         if not self._answered.is_set():
-            self._scope.cancel()
+            await self._end_within(0)
             raise LifespanError("lifespan.startup", f"no answer within {seconds:g} seconds")
         if self._supported:
             return
@@ -110,11 +113,7 @@ class Lifespan:
             return
         self._answered = anyio.Event()
         self._stopping.set()
-        try:
-            with anyio.move_on_after(seconds):
-                await self._ended.wait()  # after the answer there may be some cleaning up
-        finally:
-            self._scope.cancel()
+        await self._end_within(seconds)  # after the answer there may be some cleaning up
         if self._failure is not None:
             raise self._failure
         if not self._answered.is_set():
@@ -124,13 +123,24 @@ class Lifespan:
                 "lifespan.shutdown", f"the application raised {self._error!r:.200}"
             ) from self._error
 
+    async def _end_within(self, seconds: float) -> None:
+        """Wait for the end of the application's task, and cancel what takes longer."""
+        try:
+            with anyio.move_on_after(seconds):
+                await self._ended.wait()
+        finally:
+            self._scope.cancel()
+        with anyio.move_on_after(_GRACE_SECONDS):
+            await self._ended.wait()
+
     async def _receive(self) -> Message:
         event = next(self._events, None)
-        if event != "lifespan.startup":
-            await self._stopping.wait()
-        if event is None:
-            await anyio.sleep_forever()  # there is no third event
+        if event is None or self._failure is not None:
+            self._scope.cancel()  # nothing is left to wait for
+            await anyio.sleep_forever()
         assert event is not None
+        if event == "lifespan.shutdown":
+            await self._stopping.wait()
         self._event = event
         return {"type": event}
 
