@@ -39,7 +39,7 @@ class Lifespan:
         self._app = app
         self._required = required
         self.state: dict[str, Any] = {}
-        self._supported = False  # startup.complete came
+        self._completed = ""  # the last event that the application said was complete
         self._events = iter(("lifespan.startup", "lifespan.shutdown"))
         self._event = ""  # the one that the application has to answer
         self._failure: LifespanError | None = None
@@ -64,7 +64,7 @@ class Lifespan:
                 await call
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
             self._error = exc
-        if self._supported and not self._stopping.is_set():
+        if self._completed and not self._stopping.is_set():
             _logger.error("the lifespan ended before lifespan.shutdown", exc_info=self._error)
         self._ended.set()
         self._answered.set()
@@ -90,7 +90,7 @@ class Lifespan:
         if not self._answered.is_set():
             await self._end_within(0)
             raise LifespanError("lifespan.startup", f"no answer within {seconds:g} seconds")
-        if self._supported:
+        if self._completed:
             return
         what = "returned" if self._error is None else f"raised {self._error!r:.200}"
         if self._required:
@@ -109,29 +109,33 @@ class Lifespan:
         Raises:
             LifespanError: It failed, or took too long.
         """
-        if not self._supported or self._ended.is_set():
+        if not self._completed or self._ended.is_set():
             return
         self._answered = anyio.Event()
         self._stopping.set()
-        await self._end_within(seconds)  # after the answer there may be some cleaning up
+        # After the answer there may be some cleaning up.
+        in_time = await self._end_within(seconds)
         if self._failure is not None:
             raise self._failure
-        if not self._answered.is_set():
+        if not in_time and self._completed != "lifespan.shutdown":
             raise LifespanError("lifespan.shutdown", f"no answer within {seconds:g} seconds")
         if self._error is not None:
             raise LifespanError(
                 "lifespan.shutdown", f"the application raised {self._error!r:.200}"
             ) from self._error
 
-    async def _end_within(self, seconds: float) -> None:
-        """Wait for the end of the application's task, and cancel what takes longer."""
+    async def _end_within(self, seconds: float) -> bool:
+        """Wait for the end of the application's task; if it takes longer, cancel it."""
+        in_time = False
         try:
             with anyio.move_on_after(seconds):
                 await self._ended.wait()
+                in_time = True
         finally:
             self._scope.cancel()
         with anyio.move_on_after(_GRACE_SECONDS):
             await self._ended.wait()
+        return in_time
 
     async def _receive(self) -> Message:
         event = next(self._events, None)
@@ -149,7 +153,7 @@ class Lifespan:
         if not self._event or self._answered.is_set():
             raise AsgiAppError(repr(kind)[:80], "nothing is to be answered")
         if kind == f"{self._event}.complete":
-            self._supported = True
+            self._completed = self._event
         elif kind == f"{self._event}.failed":
             reason = message.get("message") or "no reason given"
             self._failure = LifespanError(str(kind), str(reason))
