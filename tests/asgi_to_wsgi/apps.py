@@ -104,5 +104,5 @@ async def stopped(receive: Any, send: Any) -> None:
 async def awhile(event: threading.Event) -> None:
     """Let the event loop go on until another thread has set the event."""
     with anyio.fail_after(HANG):
-        while not event.is_set():
+        while not event.is_set():  # noqa: ASYNC110 - set on another thread
             await anyio.sleep(0.001)
