@@ -23,8 +23,8 @@ class Thread:
         except BaseException as exc:  # noqa: BLE001 - raised by join()
             self.error = exc
 
-    def join(self) -> None:
-        self._thread.join(HANG)
+    def join(self, seconds: float = HANG) -> None:
+        self._thread.join(seconds)
         assert not self._thread.is_alive(), "the thread hangs"
         if self.error is not None:
             raise self.error
