@@ -8,24 +8,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
 
 from benchmarks.asgi_to_wsgi.apps import works
 from benchmarks.asgi_to_wsgi.contenders import CONTENDERS, RawHop
 from benchmarks.asgi_to_wsgi.host import check, serve
+from benchmarks.inprocess import BATCH_LIMIT, FLOOR, Key, Results, in_one_process
 from benchmarks.measure import Failure, Round, interleave
+from benchmarks.report import Section
 from benchmarks.works import Work, WrongAnswer
 from gatebridge.types import ASGIApplication, WSGIApplication
 
-FLOOR = "raw hop"
-LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
 CONCURRENCIES = {"alone": 1, "10 threads": 10}
 
-BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
+_REMARKS = (
+    "The raw hop is the floor of a response in one piece, without a translation and without an "
+    "application: the server's thread reads the body, lets the event loop's thread release a lock "
+    "by `call_soon_threadsafe`, and waits for that lock."
+)
 
-Key = tuple[str, str, str]
-"""The work, how many at once, and the loop."""
-Results = dict[str, list[float] | Failure]
+
+def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
+    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    names = [work.name for work in works(quick=quick)]
+    return in_one_process(
+        measure, names, list(CONCURRENCIES), _REMARKS, quick=quick, advance=advance
+    )
 
 
 def measure(loop: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
@@ -67,7 +74,7 @@ def _prepare(
 ) -> Round:
     """Check that the contender does the work, and return a round of a suitable length."""
     if not isinstance(app, RawHop):
-        _run(partial(check, app, work), 1)
+        run_in_threads(partial(check, app, work), 1)
     batch = partial(_batch, app, work, size, threads)
     seconds, length = batch(1), 0.002 if quick else 0.08
     if seconds * threads < length:
@@ -79,10 +86,10 @@ def _batch(
     app: WSGIApplication, work: Work[ASGIApplication], size: int, threads: int, count: int
 ) -> float:
     """Serve ``count`` requests in each of so many threads; return the seconds per request."""
-    return _run(partial(serve, app, work, size, count), threads) / (count * threads)
+    return run_in_threads(partial(serve, app, work, size, count), threads) / (count * threads)
 
 
-def _run(function: Callable[[], None], threads: int) -> float:
+def run_in_threads(function: Callable[[], object], threads: int) -> float:
     """Run to the end in so many threads at once, and return the seconds from the first to the last.
 
     What hangs is left behind: nothing ends a thread.
