@@ -21,7 +21,7 @@ _PROCESS = Path("/proc/self")
 
 
 def with_a_stalled_peer(
-    measure: Callable[[str, str, int], Iterator[Cell]],
+    measure: Callable[[str, str, int, float], Iterator[Cell]],
     contenders: Iterable[str],
     remarks: str,
     *,
@@ -31,7 +31,8 @@ def with_a_stalled_peer(
     """Measure all contenders at a download and an upload, each in a process of its own.
 
     Args:
-        measure: What to run there, with the contender, the direction and a number of blocks.
+        measure: What to run there, with the contender, the direction, a number of blocks, and how
+            many seconds the peer stalls.
         contenders: By name.
         remarks: Sentences to read the numbers by.
         quick: Whether small bodies will do.
@@ -40,7 +41,7 @@ def with_a_stalled_peer(
     title = "Memory with a stalled peer"
     if not _PROCESS.exists():
         return Section(title, "Not measured", {}, remarks="This part needs Linux: /proc.")
-    size = "64 MiB" if quick else "1 GiB"
+    size, blocks, stall = ("64 MiB", 1024, 0.2) if quick else ("1 GiB", 16384, STALL)
     names, directions = list(contenders), ("download", "upload")
     rows: dict[str, dict[str, Cell]] = {}
     for direction in directions:
@@ -49,7 +50,7 @@ def with_a_stalled_peer(
         for name in names:
             try:
                 (cells[name],) = in_child(
-                    measure, name, direction, 1024 if quick else 16384, patience=PATIENCE
+                    measure, name, direction, blocks, stall, patience=PATIENCE
                 )
             except ChildEnded:
                 cells[name] = Cell(note="hangs")

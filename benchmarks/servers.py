@@ -29,7 +29,7 @@ def measure_row(
                 results[contender] = Failure("does not answer")
             else:
                 shares = bad[contender] = []
-                rounds[contender] = _round(server, connections, shares, seconds=1 if quick else 3)
+                rounds[contender] = _round(server, connections, shares, seconds=1 if quick else 2)
         results |= interleave(rounds, 1 if quick else 5, 600)
     reference = results["gatebridge"]
     assert isinstance(reference, list), "gatebridge does not answer"

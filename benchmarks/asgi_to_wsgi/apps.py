@@ -25,17 +25,19 @@ starlette_app = Starlette(routes=[Route("/", _index)])
 
 
 async def small(scope: Scope, receive: Receive, send: Send) -> None:
-    await _answer(scope, send, b"Hello, world!")
+    _require_http(scope)
+    await _answer(send, b"Hello, world!")
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    _require_http(scope)
     parts = []
     more = True
     while more:
         message: Any = await receive()
         parts.append(message["body"])
         more = message["more_body"]
-    await _answer(scope, send, b"".join(parts))
+    await _answer(send, b"".join(parts))
 
 
 async def stream(block: bytes, count: int, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,11 +61,10 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
             digest.update(message["body"])
         more = message["more_body"]
     answer = f"{size:064d}" if digest is None else digest.hexdigest()
-    await _answer(scope, send, answer.encode())
+    await _answer(send, answer.encode())
 
 
-async def _answer(scope: Scope, send: Send, body: bytes) -> None:
-    _require_http(scope)
+async def _answer(send: Send, body: bytes) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [*PLAIN, length]})
     await send({"type": "http.response.body", "body": body, "more_body": False})

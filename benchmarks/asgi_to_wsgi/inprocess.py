@@ -50,7 +50,7 @@ def measure_row(
     *,
     quick: bool = False,
     rounds: int = 15,
-    time_limit: float = 6,
+    time_limit: float = 5,
 ) -> Results:
     """Measure all contenders at one work."""
     answer = work.answer()

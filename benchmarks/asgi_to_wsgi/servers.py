@@ -18,9 +18,9 @@ UVICORN = "ASGI on Uvicorn"
 THREADS = 40
 
 _ROWS = [
+    ("plain", "plain", "small", 20),
     ("Starlette", "starlette", "starlette_app", 20),
     ("Starlette", "starlette", "starlette_app", 50),
-    ("plain", "plain", "small", 20),
 ]
 """The application's name, the same in `served` and in `apps`, and the number of connections."""
 

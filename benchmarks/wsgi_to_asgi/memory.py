@@ -33,12 +33,12 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     return with_a_stalled_peer(measure, CONTENDERS, _REMARKS, quick=quick, advance=advance)
 
 
-def measure(name: str, direction: str, blocks: int) -> Iterator[Cell]:
+def measure(name: str, direction: str, blocks: int, stall: float) -> Iterator[Cell]:
     """Yield the result of one contender; runs in a process of its own."""
     logging.disable()
     adapter = CONTENDERS[name](_APPS[direction], THREADS)
     asyncio.run(_serve(adapter, direction, 1, stall=0.0))  # whatever is needed once
-    yield above_idle(lambda: asyncio.run(_serve(adapter, direction, blocks, stall=STALL)))
+    yield above_idle(lambda: asyncio.run(_serve(adapter, direction, blocks, stall=stall)))
 
 
 async def _serve(app: ASGIApplication, direction: str, blocks: int, stall: float) -> None:

@@ -18,6 +18,7 @@ for name in ("flask", "rich", "starlette"):
 
 ROOT = Path(__file__).parents[2]
 
+from benchmarks.__main__ import main as benchmarks_main  # noqa: E402
 from benchmarks.asgi_to_wsgi import apps as asgi_apps  # noqa: E402
 from benchmarks.asgi_to_wsgi import host as wsgi_host  # noqa: E402
 from benchmarks.asgi_to_wsgi import inprocess as a2w_inprocess  # noqa: E402
@@ -412,3 +413,15 @@ def test_every_contender_has_a_colour() -> None:
     from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
 
     assert {*ASGI, *WSGI, "raw hop", a2w_servers.GUNICORN, a2w_servers.UVICORN} <= COLOURS.keys()
+
+
+def test_a_part_that_a_direction_has_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "stalls", "--direction", "asgi-to-wsgi"])
+
+    with pytest.raises(SystemExit) as exit_info:
+        benchmarks_main()
+
+    assert exit_info.value.code == 2
+    assert "not measured in that direction: stalls" in capsys.readouterr().err
