@@ -66,6 +66,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
 @pytest.mark.parametrize(
     ("direction", "works", "concurrencies"),
     [
@@ -80,14 +84,14 @@ def test_a_quick_run_reports_every_row_of_gatebridge_as_measured(
     concurrencies: set[str],
 ) -> None:
     text = (report / f"{direction}.md").read_text("utf-8")
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if ", asyncio |" in line]
+    lines = [cells_of(line) for line in text.splitlines() if ", asyncio |" in line]
 
     names = {work.name: work.in_one_piece for work in works(quick=True)}
     assert {line[0] for line in lines} == {
         f"{work}, {how}, asyncio" for work in names for how in concurrencies
     }
     header = next(line for line in text.splitlines() if "| gatebridge |" in line)
-    columns = header.strip("|").split(" | ")
+    columns = cells_of(header)
     assert {line[columns.index("gatebridge")] for line in lines} == {"1.00"}
     for line in lines:
         floor = line[columns.index("raw hop")]
