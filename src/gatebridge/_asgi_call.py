@@ -133,20 +133,16 @@ class AsgiCall:
         self._cancel = self._portal.spawn(self._run, context)
 
     async def _run(self) -> None:
-        error: BaseException | None = None
         try:
             call: Any = self._app(self._scope, self.receive, self.send)
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
                 raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
-            result: object = await call
-            if result is not None:
-                _logger.debug("%s: the application returned %.80r", self, result)
+            if await call is not None:
+                _logger.debug("%s: the application returned something", self)
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
-            error = exc
-        try:
-            self._finish(error)
-        finally:
-            del error  # no cycle through the traceback's frames
+            self._finish(exc)  # kept by no variable: its frames keep generators that have to end
+        else:
+            self._finish(None)
 
     # --- how it ends ------------------------------------------------------------------------------
 

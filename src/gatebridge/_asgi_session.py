@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import logging
+import os
 import threading
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Any
 
 import anyio
@@ -56,7 +58,9 @@ class Session:
         self._requests: set[AsgiCall] = set()  # whose tasks have not ended
         self._lifespan: Lifespan | None = None
         self._end_lifespan: Callable[[], object] | None = None
+        self._claim = threading.Lock()  # taken once, by who ends the session
         self._closing = False
+        self._closed = threading.Event()
         self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
         self.state: dict[str, Any] | None = None
 
@@ -67,9 +71,11 @@ class Session:
 
         Raises:
             LifespanError: It failed.
-            UnavailableError: The event loop has ended.
+            UnavailableError: The event loop has ended, or the interpreter exits.
         """
         try:
+            if _exiting == os.getpid():
+                raise UnavailableError("startup", "the interpreter exits")
             self.portal.call(lambda: self._start_up(timeout))
         except BaseException:
             self._release()
@@ -81,9 +87,12 @@ class Session:
         """Start a request.
 
         Raises:
-            UnavailableError: The event loop has ended.
+            UnavailableError: The event loop has ended, or the session is about to.
         """
-        self._requests.add(call)
+        self._requests.add(call)  # before the look: who closes sets the flag, then looks here
+        if self._closing:
+            self.portal.handle.call_soon(partial(self.request_ended, call))
+            raise closed_error()
         if self.portal.ended or not self.portal.handle.call_soon(call.start):
             self._requests.discard(call)
             raise UnavailableError("event loop", "it has ended")
@@ -91,35 +100,54 @@ class Session:
     def close(self) -> None:
         """Wait for the requests, let the application shut down, and give the loop back.
 
+        If this is done already, or just being done, only wait for its end.
+
         Raises:
             LifespanError: The shutdown failed.
             UnavailableError: Called on the loop's own thread.
         """
         self.portal.refuse_own_thread()
-        _open_sessions.get().discard(self)
+        if not self._begin_to_close():
+            self._closed.wait()
+            return
         try:
             if not self.portal.ended:
                 self.portal.call(self._shut_down)
         except UnavailableError as exc:
             _logger.warning("the application was not shut down: %s", exc)
         finally:
-            self.portal.guests.discard(self)
-            self._release()
+            self._let_go()
 
     def abandon(self) -> None:
         """Do as `close`, but without waiting: whoever would have closed it was collected."""
-        if self in _open_sessions.get():  # and not in those of a parent process
-            _open_sessions.get().discard(self)
+        # Sessions of a parent process are not its own. Nothing here may wait: the collector runs
+        # on any thread, whatever that one holds.
+        if self in _open_sessions.get() and self._begin_to_close():
             self.portal.handle.call_soon(self._end_soon)
 
     def lost(self) -> None:
         """Tell the requests that the loop has ended."""
         for call in list(self._requests):
             call.lost()
+        self._closed.set()
+
+    def _begin_to_close(self) -> bool:
+        """Return whether the caller is the one to do it."""
+        if not self._claim.acquire(blocking=False):
+            return False
+        self._closing = True
+        return True
+
+    def _let_go(self) -> None:
+        self.portal.guests.discard(self)
+        _open_sessions.get().discard(self)
+        self._release()
+        self._closed.set()
 
     # --- on the event loop ------------------------------------------------------------------------
 
     async def _start_up(self, seconds: float | None) -> None:
+        self._left = anyio.Event()  # set when everything is shut down
         if self._mode == "off":
             return
         lifespan = Lifespan(self._app, required=self._mode == "on")
@@ -129,20 +157,37 @@ class Session:
         self.state = lifespan.state
 
     def _end_soon(self) -> None:
-        async def end() -> None:
-            try:
-                await self._shut_down()
-            except LifespanError:
-                pass  # was logged
-            finally:
-                self.portal.guests.discard(self)
-                self._release()
+        self._cancel_end = self.portal.spawn(self._end, Context())
 
-        self._cancel_end = self.portal.spawn(end, Context())
+    async def _end(self) -> None:
+        try:
+            await self._shut_down()
+        except LifespanError:
+            pass  # was logged
+        finally:
+            self._let_go()
+
+    async def leave(self) -> None:
+        """Do as `close`, on the loop: its owner is about to stop it."""
+        if self._begin_to_close():
+            await self._end()
+        else:
+            await self._left.wait()
 
     async def _shut_down(self) -> None:
+        try:
+            await self._end_requests()
+            if self._lifespan is not None:
+                await self._lifespan.shutdown(self._shutdown_timeout)
+        except LifespanError as exc:
+            _logger.error("%s", exc)  # noqa: TRY400 - where it was raised says nothing
+            raise
+        finally:
+            self._left.set()
+
+    async def _end_requests(self) -> None:
         await self._until_idle(self._shutdown_timeout)
-        for call in self._requests:
+        for call in list(self._requests):
             _logger.warning(
                 "still running %g seconds after close() began, cut off: %s",
                 self._shutdown_timeout,
@@ -151,14 +196,8 @@ class Session:
         for call in list(self._requests):
             call.cut_off(UnavailableError("close()", "came before the end of the response"))
         await self._until_idle(_GRACE_SECONDS)
-        for call in self._requests:
+        for call in list(self._requests):
             _logger.warning("not ended by its cancellation: %s", call)
-        if self._lifespan is not None:
-            try:
-                await self._lifespan.shutdown(self._shutdown_timeout)
-            except LifespanError as exc:
-                _logger.error("%s", exc)  # noqa: TRY400 - where it was raised says nothing
-                raise
 
     async def _until_idle(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
@@ -173,11 +212,19 @@ class Session:
             self._idle.set()
 
 
+def closed_error() -> UnavailableError:
+    """Return what a request raises that comes too late."""
+    return UnavailableError("close()", "the adapter was closed")
+
+
 _open_sessions: PerProcess[set[Session]] = PerProcess(set)
+_exiting: int | None = None  # the process that is at its end, and takes no more sessions
 
 
 def _close_open_sessions() -> None:
     """At the end of the interpreter, let every application shut down."""
+    global _exiting  # noqa: PLW0603 - the interpreter's state, not ours
+    _exiting = os.getpid()
     for session in list(_open_sessions.get()):
         try:
             session.close()

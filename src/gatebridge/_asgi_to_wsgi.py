@@ -16,9 +16,14 @@ from typing_extensions import Self
 
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_session import Session
+from gatebridge._asgi_session import Session, closed_error
 from gatebridge._bodies.request_messages import RequestMessages
-from gatebridge._concurrency.background import open_portal, share_loop
+from gatebridge._concurrency.background import (
+    open_portal,
+    refuse_loop_thread,
+    refuse_portal_thread,
+    share_loop,
+)
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.scope import scope_from_environ
@@ -34,8 +39,17 @@ class _Process:
     def __init__(self) -> None:
         self.lock = threading.Lock()  # of startup and shutdown
         self.session: Session | None = None
+        self.finalizer: weakref.finalize[..., AsgiToWsgi] | None = None  # for a forgotten session
         self.failure: LifespanError | None = None  # of the startup
         self.closed = False
+
+    def drop_session(self) -> None:
+        """Close the session, if there is one; with the lock held."""
+        session, self.session = self.session, None
+        if session is not None:
+            assert self.finalizer is not None
+            self.finalizer.detach()
+            session.close()
 
 
 class AsgiToWsgi:
@@ -171,16 +185,12 @@ class AsgiToWsgi:
             LifespanError: The application's shutdown failed. All the same everything is released.
             UnavailableError: Called on the thread of the event loop.
         """
+        self._refuse_own_thread()
         process = self._processes.get()
-        session = process.session
-        if session is not None:
-            session.portal.refuse_own_thread()
         with process.lock:
             process.closed = True
             process.failure = None
-            session, process.session = process.session, None
-            if session is not None:
-                session.close()
+            process.drop_session()
 
     def __enter__(self) -> Self:
         """Do as `startup`."""
@@ -198,12 +208,15 @@ class AsgiToWsgi:
 
     def _start(self, *, reopen: bool) -> Session:
         """Return the session, opened by the first thread that comes."""
+        self._refuse_own_thread()
         process = self._processes.get()
+        if process.closed and not reopen:
+            raise closed_error()  # without the lock, which `close` holds until the end
         with process.lock:
             if reopen:
                 process.closed = False
             elif process.closed:
-                raise UnavailableError("close()", "the adapter was closed")
+                raise closed_error()
             if process.failure is not None:
                 raise LifespanError(
                     process.failure.field, process.failure.reason
@@ -212,8 +225,7 @@ class AsgiToWsgi:
             if session is not None:
                 if not session.portal.ended:
                     return session
-                session.close()  # the loop was ended by an error
-                process.session = None
+                process.drop_session()  # the loop was ended by an error
             session = self._new_session()
             try:
                 session.open(self._startup_timeout)
@@ -221,8 +233,16 @@ class AsgiToWsgi:
                 process.failure = exc
                 raise
             process.session = session
-            weakref.finalize(self, session.abandon).atexit = False
+            process.finalizer = weakref.finalize(self, session.abandon)
+            process.finalizer.atexit = False
             return session
+
+    def _refuse_own_thread(self) -> None:
+        """Raise `UnavailableError` before waiting for a lock whose holder may wait for us."""
+        if self._portal is None:
+            refuse_loop_thread(self._backend, self._backend_options)
+        else:
+            refuse_portal_thread(self._portal)
 
     def _new_session(self) -> Session:
         if self._portal is None:

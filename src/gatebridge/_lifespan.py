@@ -19,6 +19,8 @@ _logger = logging.getLogger("gatebridge")
 
 LifespanMode = Literal["auto", "on", "off"]
 
+_GRACE_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
+
 
 class Lifespan:
     """One startup and one shutdown of an application.
@@ -37,7 +39,7 @@ class Lifespan:
         self._app = app
         self._required = required
         self.state: dict[str, Any] = {}
-        self._supported = False  # startup.complete came
+        self._completed = ""  # the last event that the application said was complete
         self._events = iter(("lifespan.startup", "lifespan.shutdown"))
         self._event = ""  # the one that the application has to answer
         self._failure: LifespanError | None = None
@@ -62,7 +64,7 @@ class Lifespan:
                 await call
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
             self._error = exc
-        if self._supported and not self._stopping.is_set():
+        if self._completed and not self._stopping.is_set():
             _logger.error("the lifespan ended before lifespan.shutdown", exc_info=self._error)
         self._ended.set()
         self._answered.set()
@@ -83,11 +85,12 @@ class Lifespan:
             self._scope.cancel()
             raise
         if self._failure is not None:
+            await self._end_within(_GRACE_SECONDS)
             raise self._failure
         if not self._answered.is_set():
-            self._scope.cancel()
+            await self._end_within(0)
             raise LifespanError("lifespan.startup", f"no answer within {seconds:g} seconds")
-        if self._supported:
+        if self._completed:
             return
         what = "returned" if self._error is None else f"raised {self._error!r:.200}"
         if self._required:
@@ -106,31 +109,42 @@ class Lifespan:
         Raises:
             LifespanError: It failed, or took too long.
         """
-        if not self._supported or self._ended.is_set():
+        if not self._completed or self._ended.is_set():
             return
         self._answered = anyio.Event()
         self._stopping.set()
-        try:
-            with anyio.move_on_after(seconds):
-                await self._ended.wait()  # after the answer there may be some cleaning up
-        finally:
-            self._scope.cancel()
+        # After the answer there may be some cleaning up.
+        in_time = await self._end_within(seconds)
         if self._failure is not None:
             raise self._failure
-        if not self._answered.is_set():
+        if not in_time and self._completed != "lifespan.shutdown":
             raise LifespanError("lifespan.shutdown", f"no answer within {seconds:g} seconds")
         if self._error is not None:
             raise LifespanError(
                 "lifespan.shutdown", f"the application raised {self._error!r:.200}"
             ) from self._error
 
+    async def _end_within(self, seconds: float) -> bool:
+        """Wait for the end of the application's task; if it takes longer, cancel it."""
+        in_time = False
+        try:
+            with anyio.move_on_after(seconds):
+                await self._ended.wait()
+                in_time = True
+        finally:
+            self._scope.cancel()
+        with anyio.move_on_after(_GRACE_SECONDS):
+            await self._ended.wait()
+        return in_time
+
     async def _receive(self) -> Message:
         event = next(self._events, None)
-        if event != "lifespan.startup":
-            await self._stopping.wait()
-        if event is None:
-            await anyio.sleep_forever()  # there is no third event
+        if event is None or self._failure is not None:
+            self._scope.cancel()  # nothing is left to wait for
+            await anyio.sleep_forever()
         assert event is not None
+        if event == "lifespan.shutdown":
+            await self._stopping.wait()
         self._event = event
         return {"type": event}
 
@@ -139,7 +153,7 @@ class Lifespan:
         if not self._event or self._answered.is_set():
             raise AsgiAppError(repr(kind)[:80], "nothing is to be answered")
         if kind == f"{self._event}.complete":
-            self._supported = True
+            self._completed = self._event
         elif kind == f"{self._event}.failed":
             reason = message.get("message") or "no reason given"
             self._failure = LifespanError(str(kind), str(reason))

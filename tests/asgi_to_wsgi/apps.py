@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from asgi_to_wsgi.host import HANG
@@ -117,3 +118,32 @@ class Recorder:
             self.scopes.append(scope)
             self.events.append("request")
             await self._respond(scope, receive, send)
+
+
+def living(lifespan: Http, respond: Http | None = None) -> Http:
+    """Return an application of a function for the lifespan, and one for requests."""
+    answer = respond or sending(start(), body(b"ok"))
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> Any:
+        return await (lifespan if scope["type"] == "lifespan" else answer)(scope, receive, send)
+
+    return app
+
+
+async def started(receive: Any, send: Any) -> None:
+    """Be an application that starts up."""
+    assert await receive() == {"type": "lifespan.startup"}
+    await send({"type": "lifespan.startup.complete"})
+
+
+async def stopped(receive: Any, send: Any) -> None:
+    """Be an application that waits for its shutdown, and shuts down."""
+    assert await receive() == {"type": "lifespan.shutdown"}
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def awhile(event: threading.Event) -> None:
+    """Let the event loop go on until another thread has set the event."""
+    with anyio.fail_after(HANG):
+        while not event.is_set():  # noqa: ASYNC110 - set on another thread
+            await anyio.sleep(0.001)

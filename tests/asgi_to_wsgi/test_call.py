@@ -196,7 +196,7 @@ def test_what_the_application_returns_is_ignored_with_a_record(
     assert Host(path="/returns").serve(adapter).body == b"x"
     adapter.close()
     (message,) = caplog.messages
-    assert "of the app" in message
+    assert "returned" in message
     assert "GET '/returns'" in message
 
 

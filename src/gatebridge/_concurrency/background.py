@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -17,12 +18,19 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from gatebridge._concurrency.per_process import PerProcess
-from gatebridge._concurrency.portal import Portal, run_portal
+from gatebridge._concurrency.portal import Portal, own_thread_error, run_portal
 from gatebridge.errors import UnavailableError
 
 _logger = logging.getLogger("gatebridge")
 
 _JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generators, its executor
+
+
+class _OfThread(threading.local):
+    loop: tuple[int, tuple[str, dict[str, Any]]] | None = None  # the process, and what kind
+
+
+_of_thread = _OfThread()
 
 
 class _BackgroundLoop:
@@ -62,6 +70,7 @@ class _BackgroundLoop:
             _logger.warning("the event loop in thread %r does not end", self._thread.name)
 
     def _run(self) -> None:
+        _of_thread.loop = os.getpid(), self.kind
         backend, options = self.kind
         try:
             anyio.run(run_portal, self._open, backend=backend, backend_options=options)
@@ -89,6 +98,23 @@ class _Process:
 
 
 _processes = PerProcess(_Process)
+
+
+def refuse_loop_thread(backend: str, options: Mapping[str, Any]) -> None:
+    """Raise `UnavailableError` on the thread of the loop that `share_loop` is about.
+
+    Also before that loop has a portal, and after it: without a lock, for whoever holds one may be
+    waiting for this thread.
+    """
+    if _of_thread.loop == (os.getpid(), (backend, options)):
+        raise own_thread_error()
+
+
+def refuse_portal_thread(owner: BlockingPortal) -> None:
+    """Do as `refuse_loop_thread` for a caller's portal."""
+    # A private attribute, for what is public there either waits or starts a task.
+    if getattr(owner, "_event_loop_thread_id", None) == threading.get_ident():
+        raise own_thread_error()
 
 
 def share_loop(backend: str, options: Mapping[str, Any]) -> tuple[Portal, Callable[[], None]]:

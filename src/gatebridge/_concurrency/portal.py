@@ -7,6 +7,7 @@ request's own.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import sys
 import threading
@@ -23,11 +24,21 @@ from gatebridge.errors import UnavailableError
 T = TypeVar("T")
 
 
+def own_thread_error() -> UnavailableError:
+    """Return what to raise on the thread of a loop that would wait for itself."""
+    return UnavailableError(
+        "event loop", "called on the thread of the loop that it would have to wait for"
+    )
+
+
 class Guest(Protocol):
     """Who waits for something that happens on the loop, and must hear when it never will."""
 
     def lost(self) -> None:
         """Be told that the loop has ended; on any thread, once at least."""
+
+    async def leave(self) -> None:
+        """Come to an end, as the loop's owner is about to stop it; on the loop. Must not raise."""
 
 
 class Portal(ABC):
@@ -73,23 +84,25 @@ class Portal(ABC):
             if self.ended or not self.handle.call_soon(call.start):
                 call.lost()
             result: T = call.future.result()
-            return result
+            return result  # noqa: TRY300
+        except BaseException:
+            if not call.future.done():  # KeyboardInterrupt: nobody waits any more
+                self.handle.call_soon(call.cancel)
+            raise
         finally:
             self.guests.discard(call)
 
     def refuse_own_thread(self) -> None:
         """Raise `UnavailableError` on the loop's own thread, which would wait for itself."""
         if threading.get_ident() == self.thread_id:
-            raise UnavailableError(
-                "event loop", "called on the thread of the loop that it would have to wait for"
-            )
+            raise own_thread_error()
 
     def stop(self) -> None:
         """Let the portal end; thread-safe."""
         self.handle.call_soon(self._stopped.set)
 
     async def until_stopped(self, owner: Callable[[], Awaitable[object]] | None) -> None:
-        """Wait for `stop`, or until ``owner`` returns, if given."""
+        """Wait for `stop`, or until ``owner``, if given, returns and the guests have left."""
         if owner is None:
             await self._stopped.wait()
             return
@@ -97,6 +110,9 @@ class Portal(ABC):
 
             async def watch() -> None:
                 await owner()
+                async with anyio.create_task_group() as leaving:
+                    for guest in list(self.guests):
+                        leaving.start_soon(guest.leave)
                 self._stopped.set()
 
             group.start_soon(watch)
@@ -117,9 +133,17 @@ class _Call(Guest):
         self._portal = portal
         self._function = function
         self.future: Future[Any] = Future()
+        self._settling = threading.Lock()  # taken once, by who settles the future
+        self._cancel: Callable[[], object] | None = None
 
     def start(self) -> None:
-        self._cancel = self._portal.spawn(self._run, contextvars.Context())
+        if not self.future.done():
+            self._cancel = self._portal.spawn(self._run, contextvars.Context())
+
+    def cancel(self) -> None:
+        self.lost()
+        if self._cancel is not None:
+            self._cancel()
 
     async def _run(self) -> None:
         try:
@@ -127,22 +151,31 @@ class _Call(Guest):
         except anyio.get_cancelled_exc_class():
             self.lost()
         except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits
-            self.future.set_exception(exc)
+            self._fail(exc)
         else:
-            if not self.future.done():
+            if self._settling.acquire(blocking=False):
                 self.future.set_result(result)
 
     def lost(self) -> None:
-        if not self.future.done():
-            self.future.set_exception(UnavailableError("event loop", "it has ended"))
+        self._fail(UnavailableError("event loop", "it has ended"))
+
+    async def leave(self) -> None:
+        pass  # it may be over in time; otherwise it is lost
+
+    def _fail(self, error: BaseException) -> None:
+        if self._settling.acquire(blocking=False):
+            self.future.set_exception(error)
 
 
 class _AsyncioPortal(Portal):
     def spawn(
         self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
     ) -> Callable[[], object]:
-        task: Any = context.run(self.handle.loop.create_task, function())
-        return task.cancel  # type: ignore[no-any-return]
+        loop: asyncio.AbstractEventLoop = self.handle.loop
+        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+            # As far as it gets without waiting, at once: one turn of the loop less.
+            return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
+        return context.run(loop.create_task, function()).cancel
 
 
 class _TrioPortal(Portal):
@@ -168,8 +201,16 @@ async def run_portal(
 
     Args:
         opened: Is given the portal, on the loop's thread.
-        owner: If given, the portal also ends when this returns.
+        owner: If given, the portal also ends when this returns. The guests may leave then, even if
+            the owner cancels all tasks.
     """
+    with anyio.CancelScope(shield=True):
+        await _run_portal(opened, owner)
+
+
+async def _run_portal(
+    opened: Callable[[Portal], object], owner: Callable[[], Awaitable[object]] | None
+) -> None:
     handle = current_loop()
     portal: Portal
     if handle.is_asyncio:

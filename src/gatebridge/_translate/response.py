@@ -28,8 +28,10 @@ HOP_BY_HOP = frozenset(
 )
 """Fields of one connection (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1), lower-case."""
 
+_DROPPED = {"status", *(name.decode("ascii") for name in HOP_BY_HOP)}
+
 # Options of an application's Connection header that are never about the connection.
-_NEVER_OPTIONS = {b"content-length", b"content-type", b"set-cookie", b"date"}
+_NEVER_OPTIONS = {"", "content-length", "content-type", "set-cookie", "date"}
 
 _STATUS = re.compile(r"([2-9][0-9]{2})(?: [ -~\x80-\xff]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -175,23 +177,58 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     Source: ASGI HTTP 2.5 "Response Start"; PEP 3333 "The start_response() Callable"; RFC 9110.
     """
     code = _checked_code(status)
-    checked = [_checked_pair(item) for item in _pairs(headers)]
-    dropped = _dropped_names(checked)
-    kept: list[tuple[bytes, bytes]] = []
-    lengths: list[bytes] = []
-    for name, value in checked:
-        lower = name.lower()
-        if lower in dropped:
-            _logger.debug("response header %r is not passed to the server", name)
-            continue
-        if lower == b"content-length":
-            lengths.append(value)
+    kept: list[tuple[str, str]] = []
+    lengths: list[str] = []
+    dropped: set[str] = set()
+    for item in _pairs(headers):
+        name, value = _pair(item)
+        native, lower = _wsgi_name(name)
+        text = value.decode("latin-1")
+        if text.isprintable():  # nearly every value
+            text = text.strip(" ")
+        else:
+            text = asgi_header_value(native, value).decode("latin-1")
+        if lower == "content-length":
+            lengths.append(text)
             if len(lengths) > 1:
                 continue
-        kept.append((name, value))
-    kept, length = _with_length(code, kept, declared_length(lengths, AsgiAppError))
-    native = [(name.decode("ascii"), value.decode("latin-1")) for name, value in kept]
-    return WsgiHead(_REASONS.get(code) or f"{code} Unknown", native, length)
+        elif lower in _DROPPED:
+            dropped.add(lower)
+            if lower == "connection":
+                dropped |= {option.strip().lower() for option in text.split(",")}
+        kept.append((native, text))
+    if dropped:
+        kept = _without(dropped - _NEVER_OPTIONS, kept)
+    length: int | None = None
+    if lengths or code == 205:
+        kept, length = _with_length_of_all(code, kept, lengths)
+    return WsgiHead(_REASONS.get(code) or f"{code} Unknown", kept, length)
+
+
+def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    for name in names:
+        _logger.debug("response header %r is not passed to the server", name)
+    return [item for item in headers if item[0].lower() not in names]
+
+
+def _with_length_of_all(
+    status: int, headers: list[tuple[str, str]], lengths: list[str]
+) -> tuple[list[tuple[str, str]], int | None]:
+    raw = declared_length([length.encode("latin-1") for length in lengths], AsgiAppError)
+    if raw is not None and status not in (204, 205) and lengths == [raw.decode("ascii")]:
+        return headers, int(raw)
+    in_bytes = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+    in_bytes, length = _with_length(status, in_bytes, raw)
+    return [(name.decode("ascii"), value.decode("latin-1")) for name, value in in_bytes], length
+
+
+@lru_cache(maxsize=512)
+def _wsgi_name(name: bytes) -> tuple[str, str]:
+    """Return a header's name as it is, and in lower case."""
+    if not TOKEN.fullmatch(name):
+        raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
+    native = name.decode("ascii")
+    return native, native.lower()
 
 
 def _checked_code(status: object) -> int:
@@ -210,17 +247,16 @@ def _pairs(headers: Iterable[Any]) -> list[Any]:
         raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
 
 
-def _checked_pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
+def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
     try:
         name, value = item
+        if type(name) is bytes and type(value) is bytes:
+            return name, value
+        if isinstance(name, _BYTES_LIKE) and isinstance(value, _BYTES_LIKE):
+            return bytes(cast("bytes", name)), bytes(cast("bytes", value))
     except (TypeError, ValueError):
-        raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}") from None
-    if not all(isinstance(part, _BYTES_LIKE) for part in (name, value)):
-        raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
-    name = bytes(name)
-    if not TOKEN.fullmatch(name):
-        raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
-    return name, asgi_header_value(name.decode("ascii"), value)
+        pass
+    raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
 
 
 def asgi_header_value(name: str, value: object) -> bytes:
@@ -235,16 +271,6 @@ def asgi_header_value(name: str, value: object) -> bytes:
     if _CONTROL_BYTES.search(raw):
         raise AsgiAppError(name, f"a control character in {raw[:80]!r}")
     return raw.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
-
-
-def _dropped_names(headers: list[tuple[bytes, bytes]]) -> set[bytes]:
-    options = {
-        option.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for option in value.split(b",")
-    }
-    return {b"status"} | HOP_BY_HOP | (options - _NEVER_OPTIONS)
 
 
 # --- responses of the adapters' own ---------------------------------------------------------------

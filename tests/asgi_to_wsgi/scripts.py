@@ -1,0 +1,77 @@
+"""Scripts that the tests run in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import gatebridge
+
+_SECONDS = 60  # for a script that hangs; each takes less than two
+
+_PATHS = [Path(gatebridge.__file__).parents[1], Path(__file__).parents[1]]
+
+_PRELUDE = '''
+import asyncio, faulthandler, functools, gc, json, os, sys, threading, warnings
+import anyio, anyio.to_thread
+from asgi_to_wsgi.apps import body, http, living, sending, start, started, stopped
+from asgi_to_wsgi.host import Host
+from gatebridge import AsgiToWsgi
+
+faulthandler.dump_traceback_later(30, exit=True)
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+backend, options = json.loads(sys.argv[1])
+Adapter = functools.partial(
+    AsgiToWsgi, backend=backend, backend_options=options, shutdown_timeout=5
+)
+first = os.getpid()
+
+def say(*words):
+    """Write a line at once; in another process than the first with a mark."""
+    mark = "" if os.getpid() == first else "child: "
+    os.write(1, (mark + " ".join(map(str, words)) + "\\n").encode())
+
+async def life(scope, receive, send):
+    """A lifespan that says what happens."""
+    try:
+        await started(receive, send)
+        say("startup")
+        message = await receive()
+        await anyio.sleep(0.01)
+        say("shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+    finally:
+        say("cleanup")
+
+def serve(adapter):
+    say(Host().serve(adapter).body.decode())
+
+def wait_for(pid):
+    say("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+'''
+
+
+def run_script(
+    source: str, anyio_backend: Any, *, status: int = 0, says: list[str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a script, and demand that it says these lines, and ends with this status.
+
+    Without an error, nothing may come on its standard error.
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", _PRELUDE + textwrap.dedent(source), json.dumps(anyio_backend)],
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))},
+    )
+    assert (result.stdout.splitlines(), result.returncode) == (says, status), result.stderr
+    if status == 0:
+        assert result.stderr == ""
+    return result

@@ -1,0 +1,245 @@
+"""What becomes of an adapter that nobody closes when its interpreter exits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from asgi_to_wsgi.scripts import run_script
+
+pytestmark = pytest.mark.direction("a2w")
+
+ALL = ["startup", "ok", "shutdown", "cleanup"]
+
+
+@pytest.mark.clause("A-LIFE-05", "A-LIFE-06")
+def test_the_application_shuts_down_at_the_exit(anyio_backend: Any) -> None:
+    run_script(
+        """
+        adapter = Adapter(living(life))
+        serve(adapter)
+        """,
+        anyio_backend,
+        says=ALL,
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_the_application_shuts_down_when_a_script_exits_early(anyio_backend: Any) -> None:
+    run_script(
+        """
+        adapter = Adapter(living(life))
+        serve(adapter)
+        sys.exit(3)
+        """,
+        anyio_backend,
+        status=3,
+        says=ALL,
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_the_application_shuts_down_when_a_script_fails(anyio_backend: Any) -> None:
+    result = run_script(
+        """
+        adapter = Adapter(living(life))
+        serve(adapter)
+        raise RuntimeError("the script's own")
+        """,
+        anyio_backend,
+        status=1,
+        says=ALL,
+    )
+    assert result.stderr.count("Error") == 1, result.stderr
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_an_adapter_in_a_function_is_shut_down_once(anyio_backend: Any) -> None:
+    """Collected before the exit, or just before it."""
+    run_script(
+        """
+        def main():
+            serve(Adapter(living(life)))
+        main()
+        """,
+        anyio_backend,
+        says=ALL,
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_an_adapter_that_was_closed_is_not_shut_down_again_at_the_exit(anyio_backend: Any) -> None:
+    run_script(
+        """
+        with Adapter(living(life)) as adapter:
+            serve(adapter)
+        """,
+        anyio_backend,
+        says=ALL,
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+@pytest.mark.parametrize("how", ["anyio.to_thread.run_sync(f)", "loop().run_in_executor(None, f)"])
+def test_a_shutdown_at_the_exit_may_use_worker_threads(anyio_backend: Any, how: str) -> None:
+    """The executors of the standard library still work."""
+    if "loop" in how and anyio_backend[0] == "trio":
+        pytest.skip("trio has no executors")
+    run_script(
+        f"""
+        loop = asyncio.get_running_loop
+
+        async def lifespan(scope, receive, send):
+            await started(receive, send)
+            await receive()
+            f = functools.partial(say, "in a thread")
+            await {how}
+            await send({{"type": "lifespan.shutdown.complete"}})
+
+        adapters = [Adapter(living(lifespan)), Adapter(living(lifespan))]
+        for adapter in adapters:
+            serve(adapter)
+        """,
+        anyio_backend,
+        says=["ok", "ok", "in a thread", "in a thread"],
+    )
+
+
+@pytest.mark.clause("D-36")
+def test_background_tasks_end_before_the_exit(anyio_backend: Any) -> None:
+    run_script(
+        """
+        async def respond(scope, receive, send):
+            await sending(start(), body(b"ok"))(scope, receive, send)
+            await anyio.sleep(0.05)
+            say("background")
+        adapter = Adapter(living(life, respond))
+        serve(adapter)
+        """,
+        anyio_backend,
+        says=["startup", "ok", "background", "shutdown", "cleanup"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_all_adapters_are_shut_down_though_one_fails(anyio_backend: Any) -> None:
+    result = run_script(
+        """
+        async def failing(scope, receive, send):
+            await started(receive, send)
+            await receive()
+            await send({"type": "lifespan.shutdown.failed", "message": "stuck"})
+        adapters = [Adapter(living(failing)), Adapter(living(life)), Adapter(living(failing))]
+        for adapter in adapters:
+            adapter.startup()
+        sys.exit(1)
+        """,
+        anyio_backend,
+        status=1,
+        says=["startup", "shutdown", "cleanup"],
+    )
+    assert result.stderr == "lifespan.shutdown.failed: stuck\n" * 2
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_a_thread_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) -> None:
+    """It is not a daemon, so that the interpreter waits for it. No lifespan begins anew."""
+    run_script(
+        """
+        from gatebridge.errors import UnavailableError
+        down = threading.Event()
+
+        async def lifespan(scope, receive, send):
+            await life(scope, receive, send)
+            down.set()
+
+        def serve_on():
+            down.wait()
+            try:
+                while True:
+                    adapter(Host().environ, lambda *args: print)
+            except UnavailableError as exc:
+                say("refused")
+            adapter.close()
+            try:
+                adapter.startup()
+            except UnavailableError as exc:
+                say(exc)
+
+        adapter = Adapter(living(lifespan))
+        adapter.startup()
+        threading.Thread(target=serve_on).start()
+        """,
+        anyio_backend,
+        says=["startup", "shutdown", "cleanup", "refused", "startup: the interpreter exits"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_a_thread_that_closes_during_the_exit_waits_for_it(anyio_backend: Any) -> None:
+    run_script(
+        """
+        begun = threading.Event()
+
+        async def lifespan(scope, receive, send):
+            await started(receive, send)
+            await receive()
+            begun.set()
+            await anyio.sleep(0.1)
+            say("shutdown")
+            await send({"type": "lifespan.shutdown.complete"})
+
+        def close():
+            begun.wait()
+            adapter.close()
+            say("closed")
+
+        adapter = Adapter(living(lifespan))
+        adapter.startup()
+        threading.Thread(target=close).start()
+        """,
+        anyio_backend,
+        says=["shutdown", "closed"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_a_child_of_multiprocessing_shuts_down_at_its_end(anyio_backend: Any) -> None:
+    run_script(
+        """
+        import multiprocessing
+
+        adapter = Adapter(living(life))
+        serve(adapter)
+        child = multiprocessing.get_context("fork").Process(target=serve, args=(adapter,))
+        child.start()
+        child.join()
+        say("status", child.exitcode)
+        """,
+        anyio_backend,
+        says=[
+            "startup",
+            "ok",
+            *(f"child: {line}" for line in ALL),
+            "status 0",
+            "shutdown",
+            "cleanup",
+        ],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_an_adapter_on_a_portal_of_anyio_shuts_down_when_the_script_leaves_it(
+    anyio_backend: Any,
+) -> None:
+    run_script(
+        """
+        from anyio.from_thread import start_blocking_portal
+        with start_blocking_portal(backend, options) as portal:
+            adapter = AsgiToWsgi(living(life), portal=portal)
+            serve(adapter)
+        """,
+        anyio_backend,
+        says=ALL,
+    )
