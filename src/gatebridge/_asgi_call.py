@@ -201,6 +201,14 @@ class AsgiCall:
         self._departed = True
         self.wake()
 
+    def closed(self) -> None:
+        """Be told that the server ended the response before it was told of the end."""
+        if self._remaining == 0 and not self.waiting_bytes():
+            # It has all that was declared: many servers then do not ask for more.
+            self._end()
+        else:
+            self.depart()
+
     def waiting_bytes(self) -> int:
         """Return how much of the response the thread has not taken yet; thread-safe."""
         return self._put - self.taken

@@ -136,7 +136,7 @@ class Exchange:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
         if not self._over:
             self._over = True
-            self._handle.call_soon(self._call.depart)
+            self._handle.call_soon(self._call.closed)
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""

@@ -34,6 +34,34 @@ def test_an_empty_response_may_say_so(adapt: Adapt) -> None:
     assert (host.result, host.header("content-length")) == ([], "0")
 
 
+@pytest.mark.clause("W-CLOSE-02")
+def test_a_server_may_close_what_has_all_of_its_declared_length(adapt: Adapt) -> None:
+    """Without asking for the end, as `WsgiToAsgi` does: the client has not left early."""
+    done = Event()
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            for message in declaring(4, b"ab", b"cd", end=False):
+                await send(message)
+            await receive()
+            seen.append(await receive())
+            await send(body(b""))
+            seen.append("background")
+        except BaseException as exc:
+            seen.append(exc)
+            raise
+        finally:
+            done.set()
+
+    host = Host().call(adapt(app))
+    assert (host.next(), host.next()) == (b"ab", b"cd")
+    host.close()
+    done.happens()
+    assert seen == [{"type": "http.disconnect"}, "background"]
+
+
 @pytest.mark.clause("H-MSG-07", "W-ERR-04")
 @pytest.mark.parametrize(
     "messages",
