@@ -11,6 +11,7 @@ Most servers leave threads as they are. Those that do not:
 
 from __future__ import annotations
 
+import selectors
 import sys
 from collections.abc import Mapping
 from queue import SimpleQueue
@@ -36,16 +37,29 @@ def require_threads() -> None:
         raise UnavailableError(
             "eventlet", "no event loop can run beside it; use threads, or gevent, instead"
         )
-    if patched_by_gevent() and not SimpleQueue.__module__.startswith("gevent."):
+    if not _fits_gevent():
         raise UnavailableError(
-            "gevent", "call gevent.monkey.patch_all() before gatebridge is imported, not after"
+            "gevent", "call gevent.monkey.patch_all() before gatebridge is imported"
         )
 
 
-def patched_by_gevent() -> bool:
+def _patched_by_gevent() -> bool:
     """Return whether threads are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
+
+
+def _fits_gevent() -> bool:
+    """Return whether nothing here waits in a way that stops greenlets, and there are some."""
+    patched = _patched_by_gevent()
+    if patched != SimpleQueue.__module__.startswith("gevent."):  # as it was when imported here
+        return False
+    if patched:
+        return selectors.DefaultSelector.__module__.startswith("gevent.")
+    gevent = sys.modules.get("gevent")
+    if gevent is None or not hasattr(gevent, "Greenlet"):  # is being imported
+        return True
+    return not isinstance(gevent.getcurrent(), gevent.Greenlet)
 
 
 def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +68,7 @@ def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnavailableError: Such a loop would block the process, for ever.
     """
-    if not patched_by_gevent():
+    if not _patched_by_gevent():
         return dict(options)
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
         raise UnavailableError(
