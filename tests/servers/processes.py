@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import gatebridge
@@ -85,14 +86,11 @@ Command = Callable[[Path, socket.socket], Sequence[str]]
 
 
 @contextlib.contextmanager
-def run_server(
-    command: Command, *, paths: Sequence[Path] = PATHS, listen: bool = True, **environ: str
-) -> Iterator[ServerProcess]:
+def run_server(command: Command, *, listen: bool = True, **environ: str) -> Iterator[ServerProcess]:
     """Run a server; it is killed, with what it started, if it has not ended by itself.
 
     Args:
         command: What to run.
-        paths: Where the server finds the packages.
         listen: Whether the server inherits the socket, which then takes connections at once. If
             not, it is only told the port.
         environ: Added to the environment.
@@ -110,9 +108,9 @@ def run_server(
         listener.close()
     variables = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
         **environ,
         "HOME": str(folder),
-        "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "SITE_RECORDS": str(records),
     }
     with (folder / "output").open("wb") as output:
@@ -135,6 +133,24 @@ def run_server(
         listener.close()
         os.close(pipe)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_packages(folder: Path) -> Path:
+    """Copy all that asgi_site imports, for the Python of a server that may read nothing else."""
+    target = folder / "packages"
+    target.mkdir()
+    shutil.copytree(TESTS / "servers", target / "servers")
+    shutil.copytree(PATHS[0] / "gatebridge", target / "gatebridge")
+    for name in ("anyio", "idna", "sniffio", "exceptiongroup", "typing_extensions"):
+        found = find_spec(name)
+        if found is None or found.origin is None:
+            continue  # what newer versions do not need
+        origin = Path(found.origin)
+        if origin.name == "__init__.py":
+            shutil.copytree(origin.parent, target / name)
+        else:
+            shutil.copy(origin, target)
+    return target
 
 
 def python(module: str, *arguments: str) -> list[str]:
