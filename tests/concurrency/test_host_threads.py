@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import sys
 import threading
 from collections.abc import Callable
@@ -111,13 +112,13 @@ def test_under_gevent_only_one_loop_is_possible(
 def test_under_gevent_nobody_else_finds_the_loop_running(monkeypatch: pytest.MonkeyPatch) -> None:
     """They run, in the same thread, while the loop waits in its selector."""
     found: list[Any] = []
-    below = greenlets.selectors.DefaultSelector.select
+    below = selectors.DefaultSelector.select
 
     def select(*arguments: Any) -> Any:
         found.append(asyncio._get_running_loop())
         return below(*arguments)
 
-    monkeypatch.setattr(greenlets.selectors.DefaultSelector, "select", select)
+    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
     monkeypatch.setattr(host_threads, "_patched_by_gevent", lambda: True)
     monkeypatch.setattr(host_threads, "_fits_gevent", lambda: True)
     with AsgiToWsgi(app, backend_options={"debug": True}):
@@ -136,8 +137,8 @@ def test_under_gevent_a_forked_loop_waits_for_ever(monkeypatch: pytest.MonkeyPat
 
     async def fork() -> None:
         process = os.getpid() + 1
-        monkeypatch.setattr(greenlets.os, "getpid", lambda: process)
-        monkeypatch.setattr(greenlets.threading, "Event", Event)
+        monkeypatch.setattr(os, "getpid", lambda: process)
+        monkeypatch.setattr(threading, "Event", Event)
         await asyncio.sleep(0)
 
     loop = greenlets.new_event_loop()

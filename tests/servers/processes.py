@@ -42,6 +42,8 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{port}"
         self.records: list[tuple[int, str]] = []
         """Those not yet waited for: process, and what happened."""
+        self.history: list[str] = []
+        """What has happened, in any process."""
         self._folder = folder
         self._pipe = pipe
         self._unread = b""
@@ -78,6 +80,7 @@ class ServerProcess:
         for line in lines:
             process, what = line.decode().split(" ", 1)
             self.records.append((int(process), what))
+            self.history.append(what)
         return True
 
 

@@ -12,7 +12,7 @@ from servers.asgi_site import application
 
 def serve(name: str, listener: socket.socket) -> None:
     if name == "waitress":
-        import waitress
+        import waitress  # type: ignore[import-untyped, unused-ignore]
 
         waitress.serve(application, sockets=[listener], threads=8)
     elif name == "werkzeug":
@@ -21,7 +21,7 @@ def serve(name: str, listener: socket.socket) -> None:
         host, port = listener.getsockname()
         make_server(host, port, application, threaded=True, fd=listener.fileno()).serve_forever()
     elif name == "gevent":
-        from gevent.pywsgi import WSGIServer
+        from gevent.pywsgi import WSGIServer  # type: ignore[import-untyped, unused-ignore]
 
         listener.setblocking(False)
         WSGIServer(listener, application, log=None).serve_forever()

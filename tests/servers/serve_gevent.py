@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gevent.monkey
+import gevent.monkey  # type: ignore[import-untyped, unused-ignore]
 
 gevent.monkey.patch_all()
 

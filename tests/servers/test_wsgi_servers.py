@@ -239,6 +239,7 @@ def test_a_worker_forked_after_use_begins_anew(worker: str) -> None:
         "shutdown",
     ]
     assert [what for process, what in records if process == parent] == ["shutdown"]
+    assert "forked event loop" not in server.history
 
 
 @pytest.mark.clause("A-LIFE-05")
