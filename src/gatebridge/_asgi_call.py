@@ -159,6 +159,8 @@ class AsgiCall:
             pass
         elif self._departed and self._told:
             _logger.debug("%s: after the client had left:", self, exc_info=error)
+        elif self._ignored > self._window:  # as of a GET's stream that answers a HEAD
+            _logger.debug("%s: after it was told that nobody takes more:", self, exc_info=error)
         else:
             when = "after the client had left" if self._departed else "after the whole response"
             _logger.error("%s: an error %s:", self, when, exc_info=error)
