@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,18 +13,17 @@ from typing import Any
 
 import gatebridge
 
-_SECONDS = 60  # for a script that hangs; each takes less than two
+_SECONDS = 20  # for a script that hangs; each takes less than two
 
 _PATHS = [Path(gatebridge.__file__).parents[1], Path(__file__).parents[1]]
 
 _PRELUDE = '''
-import asyncio, faulthandler, functools, gc, json, os, sys, threading, warnings
+import asyncio, functools, gc, json, os, sys, threading, warnings
 import anyio, anyio.to_thread
 from asgi_to_wsgi.apps import body, http, living, sending, start, started, stopped
 from asgi_to_wsgi.host import Host
 from gatebridge import AsgiToWsgi
 
-faulthandler.dump_traceback_later(30, exit=True)
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 backend, options = json.loads(sys.argv[1])
 Adapter = functools.partial(
@@ -63,14 +63,20 @@ def run_script(
 
     Without an error, nothing may come on its standard error.
     """
-    result = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", _PRELUDE + textwrap.dedent(source), json.dumps(anyio_backend)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=_SECONDS,
-        check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, _PATHS))},
+        start_new_session=True,  # so that children which hang can be ended as well
     )
+    try:
+        out, err = process.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+    result = subprocess.CompletedProcess(process.args, process.returncode, out, err)
     assert (result.stdout.splitlines(), result.returncode) == (says, status), result.stderr
     if status == 0:
         assert result.stderr == ""

@@ -173,7 +173,7 @@ def test_a_closed_adapter_keeps_nothing_of_its_sessions(adapt: Adapt) -> None:
     sessions = []
     for _ in range(3):
         adapter.startup()
-        sessions.append(weakref.ref(adapter._processes.get().session))  # type: ignore[arg-type]
+        sessions.append(weakref.ref(adapter._processes.get().session))
         adapter.close()
     gc.collect()
     assert [session() for session in sessions] == [None] * 3
