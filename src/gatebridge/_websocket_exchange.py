@@ -179,7 +179,7 @@ class WebSocketExchange(Exchange):
                 elif isinstance(task, Close):
                     self._close(task.code, task.reason)
                 elif isinstance(task, BaseException):
-                    self._error = task
+                    self._error = self._error or task
                     self._close(1011, "")
 
     def _close(self, code: int, reason: str) -> None:
