@@ -26,6 +26,7 @@ from asgi_to_wsgi.peer import (
     text,
     websocket,
 )
+from gatebridge._bodies.raw_socket import SocketWaiter
 from gatebridge.errors import AsgiAppError, ClientDisconnected, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 
@@ -755,15 +756,26 @@ def test_an_application_that_does_not_answer_times_out(adapt: Adapt) -> None:
     assert error.field == "response_timeout"
 
 
-def test_the_timeout_is_for_the_answer_only(adapt: Adapt) -> None:
-    with Peer(adapt(recording(ACCEPT), response_timeout=0.5)) as peer:
+def test_the_timeout_is_for_the_answer_only(adapt: Adapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+    wait = SocketWaiter.wait
+
+    def recording_wait(waiter: SocketWaiter, events: int, seconds: float | None) -> int:
+        waits.append(seconds)
+        return wait(waiter, events, seconds)
+
+    monkeypatch.setattr(SocketWaiter, "wait", recording_wait)
+    with Peer(adapt(recording(ACCEPT), response_timeout=60)) as peer:
         peer.accepted()
-        assert peer._thread._thread.is_alive()
-        peer._thread._thread.join(0.6)
         peer.send(Ping(payload=b"still there"))
         assert peer.event() == Pong(payload=b"still there")
+        while_open = [*waits]
         peer.hang_up()
         peer.served()
+    assert None in while_open
+    before = while_open[: while_open.index(None)]
+    assert all(seconds is not None and 0 < seconds <= 60 for seconds in before)
+    assert while_open[len(before) :] == [None] * (len(while_open) - len(before))
 
 
 @pytest.mark.clause("A-WS-10")
