@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import anyio
@@ -26,6 +28,7 @@ from asgi_to_wsgi.peer import (
     text,
     websocket,
 )
+from gatebridge import AsgiToWsgi
 from gatebridge._bodies.raw_socket import SocketWaiter
 from gatebridge.errors import AsgiAppError, ClientDisconnected, UnavailableError
 from gatebridge.types import Receive, Scope, Send
@@ -716,6 +719,28 @@ def test_each_server_is_told_in_its_own_way_not_to_answer(
         assert peer.far.gettimeout() is None  # as the server had it
 
 
+@pytest.mark.clause("D-42", "C-08")
+def test_eventlet_is_told_not_to_answer(adapt: Adapt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says HTTP/1.0 whatever the client says, and has the socket in its input."""
+    module: Any = ModuleType("eventlet.wsgi")
+    module.WSGI_LOCAL = SimpleNamespace(already_handled=False)
+    monkeypatch.setitem(sys.modules, "eventlet.wsgi", module)
+    near, far = socket.socketpair()
+    held = SimpleNamespace(get_socket=lambda: far)
+    environ = {"eventlet.input": held, "SERVER_PROTOCOL": "HTTP/1.0"}
+    with near, Peer(adapt(recording(ACCEPT)), server="unused", **environ) as peer:
+        peer.socket.close()
+        peer.socket = near
+        near.settimeout(HANG)
+        peer.accepted()
+        peer.hang_up()
+        with pytest.raises(AssertionError, match="start_response was not called"):
+            peer.join()  # as PEP 3333 sees it
+        far.close()
+        assert peer.host.result == []
+        assert module.WSGI_LOCAL.already_handled is True
+
+
 @pytest.mark.clause("A-WS-10")
 def test_close_of_the_adapter_ends_the_connection(
     adapt: Adapt, caplog: pytest.LogCaptureFixture
@@ -781,10 +806,35 @@ def test_the_timeout_is_for_the_answer_only(adapt: Adapt, monkeypatch: pytest.Mo
 @pytest.mark.clause("A-WS-10")
 @pytest.mark.parametrize("accepts", [False, True])
 def test_the_end_of_the_loop_ends_the_connection(accepts: bool) -> None:
-    from anyio.from_thread import start_blocking_portal
+    """On asyncio, where a task of the application's may end the loop."""
+    tasks: list[Any] = []
 
-    from gatebridge import AsgiToWsgi
+    async def exit_() -> None:
+        raise SystemExit(3)
 
+    @websocket
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if accepts:
+            await send(ACCEPT)
+        tasks.append(asyncio.create_task(exit_()))
+        await anyio.sleep_forever()
+
+    adapter = AsgiToWsgi(app)
+    with Peer(adapter) as peer:
+        if accepts:
+            peer.accepted()
+            assert peer.closed() == (1011, "")
+        assert isinstance(peer.join(), (UnavailableError, AsgiAppError))
+    adapter.close()
+    assert isinstance(tasks[0].exception(), SystemExit)
+
+
+@pytest.mark.clause("A-WS-10")
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_loop_that_has_ended_without_a_word_ends_the_connection(
+    adapt: Adapt, accepts: bool
+) -> None:
+    """The application hears nothing any more, and the server's thread must not wait for it."""
     connected = Event()
 
     @websocket
@@ -794,17 +844,16 @@ def test_the_end_of_the_loop_ends_the_connection(accepts: bool) -> None:
         connected.set()
         await anyio.sleep_forever()
 
-    with start_blocking_portal() as portal:
-        adapter = AsgiToWsgi(app, portal=portal, lifespan="off")
-        peer = Peer(adapter)
+    adapter = adapt(app, shutdown_timeout=0)
+    with Peer(adapter) as peer:
         connected.happens()
+        session = adapter._processes.get().session
+        assert session is not None
+        session.lost()
         if accepts:
             peer.accepted()
-    with peer:
-        if accepts:
             assert peer.closed() == (1011, "")
         assert isinstance(peer.join(), UnavailableError)
-    adapter.close()
 
 
 def test_an_ordinary_request_is_served_beside_a_connection(adapt: Adapt) -> None:

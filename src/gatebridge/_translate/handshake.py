@@ -28,7 +28,10 @@ def is_handshake(environ: WSGIEnvironment) -> bool:
         and "websocket" in _options(environ, "HTTP_UPGRADE")
         and "upgrade" in _options(environ, "HTTP_CONNECTION")
         and bool(environ.get("HTTP_HOST"))
-        and _PROTOCOL.fullmatch(str(environ.get("SERVER_PROTOCOL"))) is not None
+        and (
+            _PROTOCOL.fullmatch(str(environ.get("SERVER_PROTOCOL"))) is not None
+            or "eventlet.input" in environ  # that server always says HTTP/1.0
+        )
         and environ.get("CONTENT_LENGTH") in (None, "", "0")
         and "HTTP_TRANSFER_ENCODING" not in environ
     )
