@@ -734,8 +734,8 @@ def test_eventlet_is_told_not_to_answer(adapt: Adapt, monkeypatch: pytest.Monkey
         near.settimeout(HANG)
         peer.accepted()
         peer.hang_up()
-        with pytest.raises(AssertionError, match="start_response was not called"):
-            peer.join()  # as PEP 3333 sees it
+        with pytest.raises(AssertionError):  # PEP 3333 would have start_response called
+            peer.join()
         far.close()
         assert peer.host.result == []
         assert module.WSGI_LOCAL.already_handled is True
