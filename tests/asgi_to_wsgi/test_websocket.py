@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from wsproto.events import BytesMessage, Ping, Pong, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from asgi_to_wsgi.apps import Event, Recorder, body, http, start
 from asgi_to_wsgi.conftest import Adapt
@@ -554,6 +554,64 @@ def test_close_sends_code_and_reason(
         over.happens()
         peer.served()
     assert received.all() == [CONNECT, disconnect(*expected)]
+
+
+@pytest.mark.clause("A-WS-08", "A-WS-06")
+def test_after_its_close_the_application_receives_its_own_code_only(adapt: Adapt) -> None:
+    """Not what the peer had sent before, nor how the peer went."""
+    received = Record()
+    lost = Event()
+
+    @websocket
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(ACCEPT)
+        assert (await receive())["text"] == "one"
+        await send(CLOSE | {"code": 4000})
+        await anyio.to_thread.run_sync(lost.happens)
+        received.add(await receive())
+
+    with Peer(adapt(app)) as peer:
+        peer.accepted()
+        peer.send(TextMessage(data="one"), TextMessage(data="two"))
+        assert peer.closed(answered=False) == (4000, "")
+        peer.socket.close()
+        peer.served()
+        lost.set()
+    assert received.all() == [disconnect(4000)]
+
+
+@pytest.mark.clause("A-WS-08")
+def test_what_comes_before_the_answer_to_the_close_is_ignored(adapt: Adapt) -> None:
+    with Peer(adapt(recording(ACCEPT, CLOSE))) as peer:
+        peer.accepted()
+        event = peer.event()
+        assert event == CloseConnection(code=1000, reason="")
+        peer.socket.sendall(b"\x89\x80\0\0\0\0" + b"\x81\x81\0\0\0\0a")  # a ping, a text
+        peer.socket.sendall(b"\x88\x82\0\0\0\0\x03\xe8")
+        assert peer.until_end() == b""
+        peer.served()
+
+
+@pytest.mark.clause("A-WS-08")
+def test_both_may_close_at_once(adapt: Adapt) -> None:
+    """The peer still gets what the application sent before its close, and the close."""
+    closed = Event()
+
+    @websocket
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(ACCEPT)
+        await send({"type": "websocket.send", "bytes": b"x" * 2_000_000})
+        await send(CLOSE | {"code": 4000})
+        closed.set()
+
+    with Peer(adapt(app)) as peer:
+        peer.accepted()
+        closed.happens()
+        peer.send(CloseConnection(code=4001))
+        assert peer.event() == BytesMessage(data=b"x" * 2_000_000)
+        assert peer.closed(answered=False) == (4000, "")
+        peer.served()
 
 
 @pytest.mark.clause("A-WS-10")

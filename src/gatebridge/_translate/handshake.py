@@ -55,7 +55,7 @@ def handshake_key(environ: WSGIEnvironment) -> bytes:
         length = len(base64.b64decode(key.encode("ascii"), validate=True))
     except (UnicodeEncodeError, binascii.Error):
         length = 0
-    if length != 16 or len(key) != 24:
+    if length != 16:
         raise RequestError("sec-websocket-key", f"not 16 bytes in base64: {key!r:.80}")
     return key.encode("ascii")
 
