@@ -210,7 +210,8 @@ def test_the_scope_is_that_of_a_websocket(adapt: Adapt) -> None:
 @pytest.mark.clause("A-WS-01")
 def test_over_tls_the_scheme_is_wss(adapt: Adapt) -> None:
     app = Recorder(websocket(recording(CLOSE)))
-    with Peer(adapt(app), **{"wsgi.url_scheme": "https"}) as peer:
+    environ: dict[str, Any] = {"wsgi.url_scheme": "https"}
+    with Peer(adapt(app), **environ) as peer:
         assert peer.join() is None
     assert app.scopes[0]["scheme"] == "wss"
     assert app.scopes[0]["subprotocols"] == []
@@ -785,7 +786,7 @@ def test_eventlet_is_told_not_to_answer(adapt: Adapt, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "eventlet.wsgi", module)
     near, far = socket.socketpair()
     held = SimpleNamespace(get_socket=lambda: far)
-    environ = {"eventlet.input": held, "SERVER_PROTOCOL": "HTTP/1.0"}
+    environ: dict[str, Any] = {"eventlet.input": held, "SERVER_PROTOCOL": "HTTP/1.0"}
     with near, Peer(adapt(recording(ACCEPT)), server="unused", **environ) as peer:
         peer.socket.close()
         peer.socket = near
@@ -930,7 +931,8 @@ def test_an_ordinary_request_is_served_beside_a_connection(adapt: Adapt) -> None
     with Peer(adapter) as peer:
         peer.accepted()
         near, far = socket.socketpair()
+        environ: dict[str, Any] = {"werkzeug.socket": far}
         with near, far:
-            assert Host(**{"werkzeug.socket": far}).serve(adapter).body == b"page"
+            assert Host(**environ).serve(adapter).body == b"page"
         peer.hang_up()
         peer.served()

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from websockets import ClientConnection, ConnectionClosed, Subprotocol
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 from werkzeug.serving import make_server
 
 from gatebridge import AsgiToWsgi
@@ -81,13 +81,14 @@ def address(
         yield f"127.0.0.1:{port}"
 
 
-def connected(address: str, **arguments: object) -> ClientConnection:
-    return connect(f"ws://{address}/", open_timeout=HANG, **arguments)  # type: ignore[arg-type]
+def connected(address: str, *subprotocols: str) -> ClientConnection:
+    offered = [Subprotocol(name) for name in subprotocols]
+    return connect(f"ws://{address}/", subprotocols=offered or None, open_timeout=HANG)
 
 
 @pytest.mark.clause("A-WS-02", "A-WS-04", "A-WS-05", "H-WS-02")
 def test_messages_go_both_ways(address: str) -> None:
-    with connected(address, subprotocols=[Subprotocol("chat")]) as client:
+    with connected(address, "chat") as client:
         assert client.subprotocol == "chat"
         for message in ("text \xe4", b"bytes", "", b"", "x" * 300_000):
             client.send(message)
