@@ -172,10 +172,7 @@ class AsgiCall:
         elif error is None:
             what = "http.response.start" if self._head is None else "http.response.body"
             error = AsgiAppError(what, "the application returned without sending all of it")
-        elif not isinstance(error, Exception) or isinstance(error, StopIteration):
-            # Raised in the thread, these would end the server's worker, or its loop over blocks.
-            cause, error = error, AsgiAppError("application", f"it raised {error!r:.200}")
-            error.__cause__ = cause
+        error = raisable(error)
         name = type(error).__qualname__  # the server logs the rest
         phase = "after" if self._started else "before"
         _logger.info("%s: %s %s the response had begun", self, name, phase)
@@ -282,13 +279,8 @@ class AsgiCall:
             if not self._started:
                 self._begin(body, more=more)
                 return
-            while self.waiting_bytes() >= self._window:
-                self.sender_waits = True
-                if self.waiting_bytes() <= self._window // 2:
-                    break  # the thread looked just before
-                await self._change()
-                if self._departed:
-                    raise self._disconnected()
+            if self.waiting_bytes() >= self._window:
+                await self._until_room()
             self._go_on(body, more=more)
         elif kind == "http.response.start":
             if self._head is not None:
@@ -296,6 +288,16 @@ class AsgiCall:
             self._head = head_of(message)
         else:
             await self._send_extension(kind, message)
+
+    async def _until_room(self) -> None:
+        """Wait until the thread has taken enough of what waits for it."""
+        while self.waiting_bytes() >= self._window:
+            self.sender_waits = True
+            if self.waiting_bytes() <= self._window // 2:
+                break  # the thread looked just before
+            await self._change()
+            if self._departed or self._complete:
+                raise self._disconnected()
 
     async def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
@@ -396,6 +398,16 @@ class AsgiCall:
     def _disconnected(self) -> ClientDisconnected:
         self._told = True
         return ClientDisconnected("send")
+
+
+def raisable(error: BaseException) -> Exception:
+    """Return the error as the server's thread may raise it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    # These would end the server's worker, or its loop over blocks.
+    fitting = AsgiAppError("application", f"it raised {error!r:.200}")
+    fitting.__cause__ = error
+    return fitting
 
 
 def wrong_length(missing: int) -> AsgiAppError:

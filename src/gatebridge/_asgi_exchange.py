@@ -215,7 +215,8 @@ def answer(
     """Refuse a request, and say why in one line."""
     method = str(environ.get("REQUEST_METHOD"))
     _logger.info("%s %r: answered %d: %s", method, environ.get("PATH_INFO"), error.status, error)
-    start, message = plain_response(error.status, str(error), method)
+    headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
+    start, message = plain_response(error.status, str(error), method, headers)
     head = head_from_asgi(start["status"], start.get("headers", ()))
     start_response(head.status, head.headers)
     body = message.get("body")
