@@ -14,7 +14,8 @@ from gatebridge._asgi_call import AsgiCall
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.raw_socket import WakingQueue
 from gatebridge._concurrency.portal import Portal
-from gatebridge._translate.messages import acceptance_of, close_of, data_of, type_of
+from gatebridge._translate.messages import type_of
+from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
 from gatebridge.errors import AsgiAppError, ClientDisconnected, GatebridgeError
 from gatebridge.types import ASGIApplication, Message
 

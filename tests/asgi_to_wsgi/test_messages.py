@@ -45,7 +45,7 @@ ANYTIME: dict[str, tuple[Any, str]] = {
         {"type": "http.response.early_hint", "links": [b"</a>"]},
         "http.response.early_hint",
     ),
-    "a path that is relative": ({"type": "http.response.pathsend", "path": "a"}, "path"),
+    "a path that is empty": ({"type": "http.response.pathsend", "path": ""}, "path"),
     "a path of bytes": ({"type": "http.response.pathsend", "path": b"/a"}, "path"),
     "no path": ({"type": "http.response.pathsend"}, "path"),
 }

@@ -125,6 +125,19 @@ def test_a_file_is_sent_by_the_server(
     assert (host.body, host.header("content-length")) == (CONTENT, str(len(CONTENT)))
 
 
+@pytest.mark.clause("D-39")
+def test_a_file_may_have_a_relative_path(
+    adapt: Adapt, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which Starlette sends on, although the extension wants an absolute one."""
+    monkeypatch.chdir(folder)
+
+    async def endpoint(request: Request) -> Response:
+        return FileResponse("file.bin")
+
+    assert Host().serve(adapt(site(endpoint))).body == CONTENT
+
+
 @pytest.mark.parametrize(
     ("range_", "expected"),
     [
