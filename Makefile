@@ -38,7 +38,7 @@ format: $(VENV)/.dev ## put the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## gatebridge beside its peers: a table and a chart in benchmarks/results
+bench: $(VENV)/.bench ## gatebridge beside its peers: tables and charts in benchmarks/results
 	$(RUN) -m benchmarks
 
 bench-translation: $(VENV)/.demo ## what the translation of a request costs

@@ -17,6 +17,7 @@ HEAD = 84
 LEAST = 0.01  # a logarithm needs more than nothing
 
 # In the order of the contenders: those of Okabe and Ito, which the colour-blind can tell apart.
+# Two that are never in one chart may share one.
 COLOURS = {
     "gatebridge": "#0072b2",
     "raw hop": "#888888",
@@ -25,6 +26,8 @@ COLOURS = {
     "uvicorn": "#cc79a7",
     "hypercorn": "#56b4e9",
     "gunicorn gthread": "#d55e00",
+    "WSGI on Gunicorn": "#d55e00",
+    "ASGI on Uvicorn": "#cc79a7",
 }
 
 STYLE = """

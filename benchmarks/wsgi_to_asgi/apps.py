@@ -1,18 +1,15 @@
-"""The WSGI applications that are measured, and what a right answer of each is."""
+"""The WSGI applications that are measured."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 from flask import Flask, request
 
+from benchmarks.works import BLOCK, KIB, Work
 from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-BLOCK = bytes(range(256)) * 256  # 64 KiB
-KIB = BLOCK[:1024]
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -57,26 +54,7 @@ def upload(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     return [answer.encode()]
 
 
-class Work(NamedTuple):
-    """What one request asks for.
-
-    Attributes:
-        name: How the report calls it.
-        app: The application that does it.
-        answer: The body of the right answer to a request with the query ``check``; without it, one
-            that is as long.
-        blocks: How many blocks of 64 KiB the request's body has.
-        in_one_piece: Whether request and response are one message each.
-    """
-
-    name: str
-    app: WSGIApplication
-    answer: Callable[[], bytes]
-    blocks: int = 0
-    in_one_piece: bool = False
-
-
-def works(*, quick: bool) -> list[Work]:
+def works(*, quick: bool) -> list[Work[WSGIApplication]]:
     """Return what is measured; the bodies that are large only in name, for a quick run."""
     many, large = (10, 4) if quick else (1000, 512)
     return [

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 from typing import Any
 
-from benchmarks.wsgi_to_asgi.apps import BLOCK, Work
-from gatebridge.types import ASGIApplication, Message
+from benchmarks.works import BLOCK, Work, WrongAnswer
+from gatebridge.types import ASGIApplication, Message, WSGIApplication
 
 HEADERS = [
     (b"host", b"shop.example.com"),
@@ -17,10 +17,6 @@ HEADERS = [
     (b"accept-encoding", b"gzip, deflate, br"),
     (b"cookie", b"session=8f14e45fceea167a5a36dedd4bea2543; theme=dark"),
 ]
-
-
-class WrongAnswer(Exception):  # noqa: N818 - what the report says of it
-    """The response is not what the application gave."""
 
 
 def new_scope(blocks: int, query: bytes) -> dict[str, Any]:
@@ -82,7 +78,7 @@ class Request:
                 self._completed.set_result(None)
 
 
-async def check(app: ASGIApplication, work: Work) -> None:
+async def check(app: ASGIApplication, work: Work[WSGIApplication]) -> None:
     """Serve one request and look at every byte of the answer.
 
     Raises:
@@ -98,7 +94,7 @@ async def check(app: ASGIApplication, work: Work) -> None:
         raise WrongAnswer("other bytes than the application's")
 
 
-async def serve(app: ASGIApplication, work: Work, size: int, count: int) -> None:
+async def serve(app: ASGIApplication, work: Work[WSGIApplication], size: int, count: int) -> None:
     """Serve one request after the other, each in a task of its own as on a server.
 
     Args:

@@ -8,74 +8,31 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.child import ChildEnded, in_child
-from benchmarks.measure import Failure, Round, interleave, ratio
-from benchmarks.report import Cell, Panel, Section
-from benchmarks.wsgi_to_asgi.apps import Work, works
+from benchmarks.inprocess import BATCH_LIMIT, FLOOR, Key, Results, in_one_process
+from benchmarks.measure import Failure, Round, interleave
+from benchmarks.report import Section
+from benchmarks.works import Work, WrongAnswer
+from benchmarks.wsgi_to_asgi.apps import works
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS, RawHop
-from benchmarks.wsgi_to_asgi.host import WrongAnswer, check, serve
-from gatebridge.types import ASGIApplication
+from benchmarks.wsgi_to_asgi.host import check, serve
+from gatebridge.types import ASGIApplication, WSGIApplication
 
-FLOOR = "raw hop"
-LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
 CONCURRENCIES = {"alone": 1, "20 concurrent": 20}
 
-BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
-
-Key = tuple[str, str, str]
-"""The work, how many at once, and the loop."""
-Results = dict[str, list[float] | Failure]
+_REMARKS = (
+    "The raw hop is the floor of a response in one piece: to a worker thread and back, without a "
+    "translation and without an application."
+)
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure all rows; ``advance`` is told what was measured, and which part that is."""
-    results: dict[Key, Results] = {}
-    order = [work.name for work in works(quick=quick)]
-    share = 1 / (len(LOOPS) * len(order) * len(CONCURRENCIES))
-    ended_early = ""
-    for loop in LOOPS:
-        try:
-            for key, row in in_child(measure, loop, quick, patience=20 * BATCH_LIMIT):
-                results[key] = row
-                advance(", ".join(key), share)
-        except ChildEnded as ended:
-            ended_early += f"On {loop} the measuring ended early: {ended}. "
-
-    def order_of(item: tuple[Key, Results]) -> tuple[int, int, int]:
-        (work, how, loop), _ = item
-        return order.index(work), [*CONCURRENCIES].index(how), LOOPS.index(loop)
-
-    rows = {key: cells(row) for key, row in sorted(results.items(), key=order_of)}
-    return Section(
-        title="In one process",
-        unit="Time per request as a multiple of gatebridge's; less is better",
-        rows={", ".join(key): row for key, row in rows.items()},
-        panels=[
-            Panel(
-                f"In one process, {how} ({loop})",
-                "time, as a multiple of gatebridge's",
-                {key[0]: row for key, row in rows.items() if key[1:] == (how, loop)},
-            )
-            for how in CONCURRENCIES
-            for loop in LOOPS[-1:]
-        ],
-        remarks="The raw hop is the floor of a response in one piece: to a worker thread and back, "
-        f"without a translation and without an application. {ended_early}",
+    names = [work.name for work in works(quick=quick)]
+    return in_one_process(
+        measure, names, list(CONCURRENCIES), _REMARKS, quick=quick, advance=advance
     )
-
-
-def cells(row: Results) -> dict[str, Cell]:
-    """Return each contender's ratio to gatebridge, or what it did instead of the work."""
-    reference = row.get("gatebridge")
-    return {
-        name: Cell(note=str(seconds))
-        if isinstance(seconds, Failure)
-        else Cell(ratio(seconds, reference) if isinstance(reference, list) else None)
-        for name, seconds in row.items()
-    }
 
 
 def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
@@ -97,7 +54,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
                 except Failure as failure:
                     results[name] = failure
             gc.collect()
-            measured = interleave(rounds, 2 if quick else 15, 0 if quick else 8)
+            measured = interleave(rounds, 2 if quick else 15, 0 if quick else 5)
             yield (
                 (work.name, how, loop_name),
                 {name: measured.get(name) or results[name] for name in apps},
@@ -107,7 +64,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
 def _prepare(
     loop: asyncio.AbstractEventLoop,
     app: ASGIApplication,
-    work: Work,
+    work: Work[WSGIApplication],
     size: int,
     concurrency: int,
     *,
@@ -126,7 +83,7 @@ def _prepare(
 def _batch(
     loop: asyncio.AbstractEventLoop,
     app: ASGIApplication,
-    work: Work,
+    work: Work[WSGIApplication],
     size: int,
     concurrency: int,
     count: int,

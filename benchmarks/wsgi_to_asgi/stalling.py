@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.wsgi_to_asgi.apps import BLOCK, small, stream, upload
+from benchmarks.works import BLOCK
+from benchmarks.wsgi_to_asgi.apps import small, stream, upload
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 DOWNLOAD_BLOCKS = 256

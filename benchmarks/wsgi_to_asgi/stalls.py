@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.measure import Failure
 from benchmarks.processes import Server, served, uvicorn
 from benchmarks.report import Cell, Panel, Section
-from benchmarks.wsgi_to_asgi.apps import BLOCK
+from benchmarks.works import BLOCK
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
 
 TITLE = "Small requests while clients stall"

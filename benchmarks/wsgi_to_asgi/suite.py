@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Iterator
 
-from benchmarks.report import Cell, Section, Target
+from benchmarks.inprocess import FLOOR, LOOPS
+from benchmarks.report import Target
+from benchmarks.suite import Rows, Suite, inverse, number
 from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stalls
 
-NAME = "wsgi-to-asgi"
-TITLE = "WSGI applications on ASGI servers"
-PREFACE = """\
+_PREFACE = """\
 What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and
 back. All contenders of a row are measured in turns, round by round. A number is the median over the
 rounds of the ratio within a round, so that a machine that changes its speed changes it for all.
 Each contender is asked once for the right answer, byte by byte, before it is timed, and has 40
 worker threads where it lets its user choose."""
-PACKAGES = [
+_PACKAGES = [
     "gatebridge",
     "a2wsgi",
     "asgiref",
@@ -29,81 +28,52 @@ PACKAGES = [
 ]
 
 
-class Part(Protocol):
-    """A module that measures one thing."""
-
-    def __call__(self, *, quick: bool, advance: Advance) -> Section: ...
-
-
-class Advance(Protocol):
-    """Is told what was measured, and which part of the whole part it was."""
-
-    def __call__(self, what: str, share: float, /) -> None: ...
-
-
-PARTS: dict[str, Part] = {
-    "inprocess": inprocess.run,
-    "servers": servers.run,
-    "memory": memory.run,
-    "stalls": stalls.run,
-}
-
-
-def targets(sections: Mapping[str, Section]) -> list[Target]:
-    """Return what of the targets the parts that ran can tell."""
-    return [
-        target
-        for part, targets_of in _TARGETS.items()
-        if part in sections
-        for target in targets_of(sections[part].rows)
-    ]
-
-
-Rows = Mapping[str, Mapping[str, Cell]]
-
-
 def _in_process(rows: Rows) -> Iterator[Target]:
-    for loop in inprocess.LOOPS:
+    for loop in LOOPS:
         for how, bound in (("alone", 1.3), ("20 concurrent", 1.5)):
             row = f"small, {how}, {loop}"
             text = f"{row}: at most {bound} × the time of the raw hop"
-            yield Target(text, _inverse(_number(rows, row, inprocess.FLOOR)), bound)
+            yield Target(text, inverse(number(rows, row, FLOOR)), bound)
         for work, least in (("1000 × 1 KiB", 15), ("32 MiB upload", 2)):
             row = f"{work}, alone, {loop}"
             text = f"{row}: at least {least} × as fast as a2wsgi"
-            yield Target(text, _number(rows, row, "a2wsgi"), least, at_least=True)
+            yield Target(text, number(rows, row, "a2wsgi"), least, at_least=True)
 
 
 def _over_servers(rows: Rows) -> Iterator[Target]:
     row = "Flask, 20 connections"
     text = f"{row}: at least 3 × the requests per second of Flask on Gunicorn gthread"
-    yield Target(text, _inverse(_number(rows, row, servers.GUNICORN)), 3, at_least=True)
+    yield Target(text, inverse(number(rows, row, servers.GUNICORN)), 3, at_least=True)
 
 
 def _in_memory(rows: Rows) -> Iterator[Target]:
     for row in rows:
         text = f"{row}, stalled peer: at most 4 MiB above idle"
-        yield Target(text, _number(rows, row, "gatebridge"), 4)
+        yield Target(text, number(rows, row, "gatebridge"), 4)
 
 
 def _while_stalled(rows: Rows) -> Iterator[Target]:
     for row in rows:
         if row.startswith("500 "):
             text = f"{row}: a small request takes at most twice its time without them"
-            yield Target(text, _number(rows, row, "gatebridge"), 2)
+            yield Target(text, number(rows, row, "gatebridge"), 2)
 
 
-_TARGETS: dict[str, Callable[[Rows], Iterator[Target]]] = {
-    "inprocess": _in_process,
-    "servers": _over_servers,
-    "memory": _in_memory,
-    "stalls": _while_stalled,
-}
-
-
-def _number(rows: Rows, row: str, contender: str) -> float | None:
-    return rows.get(row, {}).get(contender, Cell()).number
-
-
-def _inverse(number: float | None) -> float | None:
-    return None if number is None else 1 / number
+SUITE = Suite(
+    name="wsgi-to-asgi",
+    title="WSGI applications on ASGI servers",
+    preface=_PREFACE,
+    packages=_PACKAGES,
+    parts={
+        "inprocess": inprocess.run,
+        "servers": servers.run,
+        "memory": memory.run,
+        "stalls": stalls.run,
+    },
+    targets={
+        "inprocess": _in_process,
+        "servers": _over_servers,
+        "memory": _in_memory,
+        "stalls": _while_stalled,
+    },
+)

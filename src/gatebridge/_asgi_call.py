@@ -92,10 +92,11 @@ class AsgiCall:
     _started = False  # the head was handed over and cannot be taken back
     _remaining: int | None = None  # bytes to go until the declared length
     _opening = False  # the thread was asked for a file
+    _file_sent = False  # and sends it
     _file_error: AsgiAppError | None = None  # why it could not be opened
     _complete = False  # the thread was handed the whole response
     _ignored = 0  # bytes sent after that
-    _departed = False  # the thread has left before that
+    _departed = False  # the thread has left before it gave out all of that
     _told = False  # the application knows that it, or the client, has left
     _cut_off = False  # the task was cancelled by us
 
@@ -110,6 +111,10 @@ class AsgiCall:
     ) -> None:
         self._app = app
         self._scope = scope
+        # The application may change the scope, as a middleware does that makes a GET of a HEAD.
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        self._extensions: dict[str, Any] = scope["extensions"]
         self._parts = deque(() if part is None else (part,))
         self._portal = portal
         self._window = window_bytes
@@ -119,7 +124,7 @@ class AsgiCall:
         self.tasks: SimpleQueue[Task] = SimpleQueue()
 
     def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']!r}"
+        return f"{self._method} {self._path!r}"
 
     def start(self) -> None:
         """Start the task."""
@@ -128,7 +133,6 @@ class AsgiCall:
         self._cancel = self._portal.spawn(self._run, context)
 
     async def _run(self) -> None:
-        error: BaseException | None = None
         try:
             call: Any = self._app(self._scope, self.receive, self.send)
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
@@ -136,8 +140,9 @@ class AsgiCall:
             if await call is not None:
                 _logger.debug("%s: the application returned something", self)
         except BaseException as exc:  # noqa: BLE001 - SystemExit would end the loop
-            error = exc
-        self._finish(error)
+            self._finish(exc)  # kept by no variable: its frames keep generators that have to end
+        else:
+            self._finish(None)
 
     # --- how it ends ------------------------------------------------------------------------------
 
@@ -154,19 +159,20 @@ class AsgiCall:
             pass
         elif self._departed and self._told:
             _logger.debug("%s: after the client had left:", self, exc_info=error)
+        elif self._ignored > self._window:  # as of a GET's stream that answers a HEAD
+            _logger.debug("%s: after it was told that nobody takes more:", self, exc_info=error)
         else:
             when = "after the client had left" if self._departed else "after the whole response"
             _logger.error("%s: an error %s:", self, when, exc_info=error)
 
     def _fail(self, error: BaseException | None) -> None:
         """Let the thread raise why the response does not become whole."""
-        if error is None:
+        if error is None and self._cut_short and self._told:
+            error = ClientDisconnected("wsgi.input")
+        elif error is None:
             what = "http.response.start" if self._head is None else "http.response.body"
             error = AsgiAppError(what, "the application returned without sending all of it")
-        elif not isinstance(error, Exception) or isinstance(error, StopIteration):
-            # Raised in the thread, these would end the server's worker, or its loop over blocks.
-            cause, error = error, AsgiAppError("application", f"it raised {error!r:.200}")
-            error.__cause__ = cause
+        error = raisable(error)
         name = type(error).__qualname__  # the server logs the rest
         phase = "after" if self._started else "before"
         _logger.info("%s: %s %s the response had begun", self, name, phase)
@@ -191,9 +197,16 @@ class AsgiCall:
 
     def depart(self) -> None:
         """Be told that the thread takes no more of the response."""
-        if not self._complete:
-            self._departed = True
-            self.wake()
+        self._departed = True
+        self.wake()
+
+    def closed(self) -> None:
+        """Be told that the server ended the response before it was told of the end."""
+        if self._remaining == 0 and not self.waiting_bytes():
+            # It has all that was declared: many servers then do not ask for more.
+            self._end()
+        else:
+            self.depart()
 
     def waiting_bytes(self) -> int:
         """Return how much of the response the thread has not taken yet; thread-safe."""
@@ -227,7 +240,7 @@ class AsgiCall:
         """Be told that the thread sends the file, or why it cannot be sent."""
         self._opening = False
         self._file_error = error
-        self._complete = error is None
+        self._complete = self._file_sent = error is None
         self.wake()
 
     # --- what the application calls ---------------------------------------------------------------
@@ -260,19 +273,14 @@ class AsgiCall:
             raise self._disconnected()
         kind = type_of(message)
         if self._complete:
-            self._ignore(message)
+            self._ignore(kind, message)
         elif kind == "http.response.body":
             body, more = body_of(message), bool(message.get("more_body", False))
             if not self._started:
                 self._begin(body, more=more)
                 return
-            while self.waiting_bytes() >= self._window:
-                self.sender_waits = True
-                if self.waiting_bytes() <= self._window // 2:
-                    break  # the thread looked just before
-                await self._change()
-                if self._departed:
-                    raise self._disconnected()
+            if self.waiting_bytes() >= self._window:
+                await self._until_room()
             self._go_on(body, more=more)
         elif kind == "http.response.start":
             if self._head is not None:
@@ -281,10 +289,20 @@ class AsgiCall:
         else:
             await self._send_extension(kind, message)
 
+    async def _until_room(self) -> None:
+        """Wait until the thread has taken enough of what waits for it."""
+        while self.waiting_bytes() >= self._window:
+            self.sender_waits = True
+            if self.waiting_bytes() <= self._window // 2:
+                break  # the thread looked just before
+            await self._change()
+            if self._departed or self._complete:
+                raise self._disconnected()
+
     async def _send_extension(self, kind: str, message: Message) -> None:
         if kind == "http.response.pathsend":
             await self._send_file(path_of(message))
-        elif kind == "http.response.early_hint" and kind in self._scope["extensions"]:
+        elif kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)
             if links and not self._started:
                 self.tasks.put(links)
@@ -293,6 +311,8 @@ class AsgiCall:
 
     def _begin(self, body: bytes, *, more: bool) -> None:
         """Let the thread begin the response."""
+        if self._opening:
+            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
         head = self._head_for("http.response.body")
         if head is None:
             return
@@ -302,10 +322,10 @@ class AsgiCall:
                 raise wrong_length(missing)
             self._remaining = missing
         self._started = True
-        if more:
-            self._put = len(body) + BLOCK_OVERHEAD
-        else:
+        if not more:
             self._end()
+        elif body:  # an empty one is never taken
+            self._put = len(body) + BLOCK_OVERHEAD
         self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
@@ -316,8 +336,11 @@ class AsgiCall:
                 if allowed := body[: self._remaining]:
                     self.tasks.put(allowed)
                 error = wrong_length(missing)
-                self._fail(error)
-                raise error
+                try:
+                    self._fail(error)
+                    raise error
+                finally:
+                    del error
             self._remaining = missing
         if body:
             self._put += len(body) + BLOCK_OVERHEAD
@@ -339,14 +362,17 @@ class AsgiCall:
             if self._departed:
                 raise self._disconnected()
         error, self._file_error = self._file_error, None
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
     def _head_for(self, kind: str) -> WsgiHead | None:
         """Return the head of a response with content; one without content is over with this."""
         if self._head is None:
             raise AsgiAppError(kind, "sent before http.response.start")
-        if has_content(int(self._head.status[:3]), self._scope["method"]):
+        if has_content(int(self._head.status[:3]), self._method):
             return self._head
         self._end()
         self.tasks.put(Begin(self._head, b"", more=False))
@@ -357,15 +383,31 @@ class AsgiCall:
         if self._changed:
             self.wake()
 
-    def _ignore(self, message: Message) -> None:
+    def _ignore(self, kind: str, message: Message) -> None:
+        if self._file_sent and kind in ("http.response.body", "http.response.pathsend"):
+            raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
-        self._ignored += len(message.get("body", b"")) + BLOCK_OVERHEAD
+        try:
+            self._ignored += len(body_of(message))
+        except AsgiAppError:
+            pass  # nothing counts any more
+        self._ignored += BLOCK_OVERHEAD
         if self._ignored > self._window:
             raise ClientDisconnected("send", "the response was complete long before")
 
     def _disconnected(self) -> ClientDisconnected:
         self._told = True
         return ClientDisconnected("send")
+
+
+def raisable(error: BaseException) -> Exception:
+    """Return the error as the server's thread may raise it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    # These would end the server's worker, or its loop over blocks.
+    fitting = AsgiAppError("application", f"it raised {error!r:.200}")
+    fitting.__cause__ = error
+    return fitting
 
 
 def wrong_length(missing: int) -> AsgiAppError:

@@ -75,8 +75,9 @@ class Exchange:
             head, body, more = begin
         except BaseException as exc:
             self.close()
-            if self._refusal is not None and exc is self._refusal:
-                return answer(self._environ, start_response, self._refusal)
+            refused, self._refusal = exc is self._refusal, None
+            if refused and isinstance(exc, RequestBodyError):
+                return answer(self._environ, start_response, exc)
             raise
         self._begun = True
         try:
@@ -135,7 +136,7 @@ class Exchange:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
         if not self._over:
             self._over = True
-            self._handle.call_soon(self._call.depart)
+            self._handle.call_soon(self._call.closed)
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""
@@ -198,6 +199,7 @@ class Exchange:
         except AsgiAppError as exc:
             error = exc
         self._handle.call_soon(partial(self._call.file_opened, error))
+        del error  # no cycle through the traceback's frames
         return file
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
@@ -213,7 +215,8 @@ def answer(
     """Refuse a request, and say why in one line."""
     method = str(environ.get("REQUEST_METHOD"))
     _logger.info("%s %r: answered %d: %s", method, environ.get("PATH_INFO"), error.status, error)
-    start, message = plain_response(error.status, str(error), method)
+    headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
+    start, message = plain_response(error.status, str(error), method, headers)
     head = head_from_asgi(start["status"], start.get("headers", ()))
     start_response(head.status, head.headers)
     body = message.get("body")

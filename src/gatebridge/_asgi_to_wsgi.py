@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from typing_extensions import Self
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_session import Session, closed_error
+from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._concurrency.background import (
     open_portal,
@@ -26,7 +28,9 @@ from gatebridge._concurrency.background import (
 )
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._lifespan import LifespanMode
-from gatebridge._translate.scope import scope_from_environ
+from gatebridge._translate.handshake import handshake_key, is_handshake
+from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
+from gatebridge._websocket_call import WebSocketCall
 from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 
@@ -59,6 +63,10 @@ class AsgiToWsgi:
     process share; each in a copy of the `contextvars` context of the server's thread. That thread
     alone reads the request's body and begins the response. Bodies are streamed both ways.
 
+    A WebSocket is served if ``wsproto`` is installed (``gatebridge[websocket]``) and the server
+    lets the adapter have the connection, as Werkzeug and Gunicorn do; it keeps one of the server's
+    threads to its end. Any other handshake is an ordinary HTTP request to the application.
+
     The application's lifespan begins with `startup`, or else before the first request, and ends
     with `close`, at the end of the ``with`` block, or at the interpreter's exit. A forked child
     begins anew, with a loop and a lifespan of its own.
@@ -80,12 +88,14 @@ class AsgiToWsgi:
         window_bytes: How much of a response may wait for the client, in each request.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
+        max_message_size: The largest WebSocket message in bytes that a client may send; a larger
+            one ends the connection with code 1009. None for any.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
         ValueError: A number is out of range, or a word is none of those above.
 
-    Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.
+    Source: PEP 3333; ASGI HTTP 2.5; ASGI WebSocket 2.5; ASGI lifespan 2.0.
     """
 
     def __init__(
@@ -101,6 +111,7 @@ class AsgiToWsgi:
         response_timeout: float | None = None,
         window_bytes: int = 262144,
         max_body_size: int | None = None,
+        max_message_size: int | None = 16777216,
     ) -> None:
         _require_asgi3(app)
         if backend not in ("asyncio", "trio"):
@@ -109,6 +120,7 @@ class AsgiToWsgi:
             raise ValueError(f"lifespan: not 'auto', 'on' or 'off': {lifespan!r:.80}")
         require_at_least(1, window_bytes=window_bytes)
         require_at_least(0, shutdown_timeout=shutdown_timeout, max_body_size=max_body_size or 0)
+        require_at_least(0, max_message_size=max_message_size or 0)
         for name, seconds in (
             ("startup_timeout", startup_timeout),
             ("response_timeout", response_timeout),
@@ -124,6 +136,7 @@ class AsgiToWsgi:
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
         self._max_body_size = max_body_size
+        self._max_message_size = max_message_size
         self._window_bytes = window_bytes
         self._response_timeout = response_timeout
         self._processes = PerProcess(_Process)
@@ -145,6 +158,8 @@ class AsgiToWsgi:
         if session is None or session.portal.ended:
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
+        if "HTTP_UPGRADE" in environ and (raw := _takeover(environ)) is not None:
+            return self._serve_websocket(environ, start_response, session, raw)
         try:
             scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
             if session.state is not None:
@@ -154,12 +169,44 @@ class AsgiToWsgi:
         except RequestError as exc:
             return answer(environ, start_response, exc)
         except HostError:
-            method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
-            _logger.info("%s %r: HostError before the application was called", method, path)
+            _log_host_error(environ)
             raise
         portal, window = session.portal, self._window_bytes
         call = AsgiCall(self.app, scope, part, portal, window, session.request_ended)
         exchange = Exchange(call, portal.handle, body, environ, window, self._response_timeout)
+        session.submit(call)
+        return exchange.respond(start_response)
+
+    def _serve_websocket(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        session: Session,
+        raw: RawSocket,
+    ) -> Iterable[bytes]:
+        """Serve a WebSocket handshake over a connection that the server lets us have."""
+        # These need wsproto, which is imported for a first handshake only.
+        from gatebridge._bodies.websocket_wire import WebSocketWire  # noqa: PLC0415
+        from gatebridge._websocket_exchange import WebSocketExchange  # noqa: PLC0415
+
+        try:
+            scope: dict[str, Any] = websocket_scope_from_environ(environ)  # type: ignore[assignment]
+            if session.state is not None:
+                scope["state"] = session.state.copy()
+            body = RequestMessages(environ, {**scope, "method": "GET"}, None)
+            wire = WebSocketWire(
+                handshake_key(environ), scope["subprotocols"], self._max_message_size
+            )
+        except RequestError as exc:
+            return answer(environ, start_response, exc)
+        except HostError:
+            _log_host_error(environ)
+            raise
+        portal, window = session.portal, self._window_bytes
+        call = WebSocketCall(self.app, scope, portal, window, session.request_ended)
+        exchange = WebSocketExchange(
+            call, portal.handle, body, environ, window, self._response_timeout, raw, wire
+        )
         session.submit(call)
         return exchange.respond(start_response)
 
@@ -252,6 +299,23 @@ class AsgiToWsgi:
         else:
             raise UnavailableError("portal", "it runs in the process that this one was forked from")
         return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
+
+
+def _takeover(environ: WSGIEnvironment) -> RawSocket | None:
+    """Return the connection that a WebSocket handshake can be served on, if there is one."""
+    raw = raw_socket_of(environ) if is_handshake(environ) else None
+    if raw is not None and find_spec("wsproto") is None:
+        _logger.info(
+            "%r: a WebSocket handshake becomes an HTTP request: wsproto is not installed",
+            environ.get("PATH_INFO"),
+        )
+        return None
+    return raw
+
+
+def _log_host_error(environ: WSGIEnvironment) -> None:
+    method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+    _logger.info("%s %r: HostError before the application was called", method, path)
 
 
 def require_at_least(least: float, **values: float) -> None:

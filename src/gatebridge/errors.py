@@ -79,7 +79,8 @@ class UnavailableError(GatebridgeError, RuntimeError):
     """The adapter cannot serve as things stand, whatever the request.
 
     It was closed, its event loop has ended, or it was called on the thread of that very loop, which
-    would then wait for itself for ever.
+    would then wait for itself for ever; or no event loop can run beside this server, as it is
+    configured.
     """
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from asgi_to_wsgi.host import HANG
 from gatebridge.types import Receive, Scope, Send
@@ -52,6 +53,46 @@ class Event(threading.Event):
 
     def happens(self) -> None:
         assert self.wait(HANG), "it did not happen"
+
+
+class Gate:
+    """A place in an application where it waits until the test opens it; the loop runs on."""
+
+    def __init__(self) -> None:
+        self._reached = Event()
+        self._open = Event()
+
+    async def __call__(self) -> None:
+        self._reached.set()
+        await anyio.to_thread.run_sync(self._open.happens, abandon_on_cancel=True)
+
+    def reached(self) -> None:
+        """Wait until the application is there."""
+        self._reached.happens()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+async def receive_all(receive: Receive) -> list[Any]:
+    """Receive to the end of the body, or until the client is gone."""
+    messages: list[Any] = []
+    more = True
+    while more:
+        messages.append(await receive())
+        more = messages[-1].get("more_body", False)
+    return messages
+
+
+async def receive_body(receive: Receive) -> bytes:
+    return b"".join(message["body"] for message in await receive_all(receive))
+
+
+@http
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    content = await receive_body(receive)
+    await send(start())
+    await send(body(content))
 
 
 class Recorder:

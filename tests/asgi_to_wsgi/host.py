@@ -139,6 +139,10 @@ class Host:
         """What the application returned."""
         self.hints: list[Any] = []
         """What ``wsgi.early_hints`` was called with, if `offer_hints` was called."""
+        self.start_error: BaseException | None = None
+        """What ``start_response`` raises."""
+        self.wrapped: list[tuple[Any, ...]] = []
+        """What ``wsgi.file_wrapper`` was called with, if `offer_file_wrapper` was called."""
         self._iterator: Iterator[bytes] | None = None
         self._over = False
 
@@ -194,6 +198,11 @@ class Host:
         self.environ["wsgi.early_hints"] = self._early_hints
         return self
 
+    def offer_file_wrapper(self) -> Self:
+        """Offer ``wsgi.file_wrapper``, for a response that is sent by the server's own means."""
+        self.environ["wsgi.file_wrapper"] = self._wrap
+        return self
+
     # --- what came of it --------------------------------------------------------------------------
 
     @property
@@ -233,6 +242,8 @@ class Host:
         for item in headers:
             if type(item) is not tuple or [type(part) for part in item] != [str, str]:
                 self.object(f"header: {item!r}")
+        if self.start_error is not None:
+            raise self.start_error
         self.status, self.headers = status, headers
         return self._write
 
@@ -244,6 +255,13 @@ class Host:
         if self.status is not None:
             self.object("wsgi.early_hints after start_response")
         self.hints.append(list(headers))
+
+    def _wrap(self, *args: Any, **kwargs: Any) -> WrappedFile:
+        self.check_thread("wsgi.file_wrapper")
+        if kwargs or len(args) not in (1, 2):
+            self.object(f"file_wrapper(*{args}, **{kwargs})")
+        self.wrapped.append(args)
+        return WrappedFile(*args)
 
     def _check_block(self, block: Any) -> None:
         if type(block) is not bytes or not block:
@@ -257,6 +275,20 @@ class Host:
 
     def object(self, what: str) -> None:
         self.violations.append(what)
+
+
+class WrappedFile:
+    """A server's own iterable over a file."""
+
+    def __init__(self, file: Any, block_size: int = 8192) -> None:
+        self.file = file
+        self._block_size = block_size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(self._block_size), b"")
+
+    def close(self) -> None:
+        self.file.close()
 
 
 class ServingThread:

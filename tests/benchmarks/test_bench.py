@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-for name in ("flask", "rich"):
+for name in ("flask", "rich", "starlette"):
     pytest.importorskip(name)
 
 ROOT = Path(__file__).parents[2]
 
-from benchmarks.chart import chart, ticks  # noqa: E402
+from benchmarks.__main__ import main as benchmarks_main  # noqa: E402
+from benchmarks.asgi_to_wsgi import apps as asgi_apps  # noqa: E402
+from benchmarks.asgi_to_wsgi import host as wsgi_host  # noqa: E402
+from benchmarks.asgi_to_wsgi import inprocess as a2w_inprocess  # noqa: E402
+from benchmarks.asgi_to_wsgi import memory as a2w_memory  # noqa: E402
+from benchmarks.asgi_to_wsgi import servers as a2w_servers  # noqa: E402
+from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
+from benchmarks.chart import COLOURS, chart, ticks  # noqa: E402
 from benchmarks.child import ChildEnded, in_child  # noqa: E402
+from benchmarks.inprocess import LOOPS, Results, cells  # noqa: E402
 from benchmarks.measure import Failure, interleave, ratio  # noqa: E402
 from benchmarks.report import (  # noqa: E402
     Cell,
@@ -26,7 +37,15 @@ from benchmarks.report import (  # noqa: E402
     markdown,
     number_text,
 )
+from benchmarks.suite import Suite  # noqa: E402
+from benchmarks.works import BLOCK, Work, WrongAnswer  # noqa: E402
 from benchmarks.wrk import Answers, parse  # noqa: E402
+from benchmarks.wsgi_to_asgi import apps as wsgi_apps  # noqa: E402
+from benchmarks.wsgi_to_asgi import inprocess as w2a_inprocess  # noqa: E402
+from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI  # noqa: E402
+
+from gatebridge import AsgiToWsgi  # noqa: E402
+from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -47,24 +66,43 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_a_quick_run_reports_every_row_of_gatebridge_as_measured(report: Path) -> None:
-    text = (report / "wsgi-to-asgi.md").read_text("utf-8")
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if ", alone, " in line]
+def cells_of(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
 
-    assert {line[0] for line in lines} >= {
-        "small, alone, asyncio",
-        "Flask, alone, asyncio",
-        "32 MiB upload, alone, asyncio",
+
+@pytest.mark.parametrize(
+    ("direction", "works", "concurrencies"),
+    [
+        ("wsgi-to-asgi", wsgi_apps.works, {"alone", "20 concurrent"}),
+        ("asgi-to-wsgi", asgi_apps.works, {"alone", "10 threads"}),
+    ],
+)
+def test_a_quick_run_reports_every_row_of_gatebridge_as_measured(
+    report: Path,
+    direction: str,
+    works: Callable[..., list[Work[object]]],
+    concurrencies: set[str],
+) -> None:
+    text = (report / f"{direction}.md").read_text("utf-8")
+    lines = [cells_of(line) for line in text.splitlines() if ", asyncio |" in line]
+
+    names = {work.name: work.in_one_piece for work in works(quick=True)}
+    assert {line[0] for line in lines} == {
+        f"{work}, {how}, asyncio" for work in names for how in concurrencies
     }
     header = next(line for line in text.splitlines() if "| gatebridge |" in line)
-    place = header.strip("|").split(" | ").index("gatebridge")
-    assert {line[place] for line in lines} == {"1.00"}
+    columns = cells_of(header)
+    assert {line[columns.index("gatebridge")] for line in lines} == {"1.00"}
+    for line in lines:
+        floor = line[columns.index("raw hop")]
+        assert (floor != "-") == names[line[0].split(",")[0]]
 
 
-def test_a_quick_run_draws_a_chart_with_a_name(report: Path) -> None:
-    root = ET.parse(report / "wsgi-to-asgi.svg").getroot()
+@pytest.mark.parametrize("suite", [WSGI_TO_ASGI, ASGI_TO_WSGI], ids=lambda suite: suite.name)
+def test_a_quick_run_draws_a_chart_with_a_name(report: Path, suite: Suite) -> None:
+    root = ET.parse(report / f"{suite.name}.svg").getroot()
 
-    assert root.findtext(f"{SVG}title") == "WSGI applications on ASGI servers"
+    assert root.findtext(f"{SVG}title") == suite.title
     assert root.findtext(f"{SVG}desc")
     assert "gatebridge" in {text.text for text in root.iter(f"{SVG}text")}
 
@@ -217,3 +255,177 @@ def test_a_child_that_dies_is_noticed() -> None:
     assert next(items) == 1
     with pytest.raises(ChildEnded, match="died"):
         next(items)
+
+
+@pytest.mark.parametrize(
+    ("suite", "works", "concurrencies"),
+    [
+        (WSGI_TO_ASGI, wsgi_apps.works, w2a_inprocess.CONCURRENCIES),
+        (ASGI_TO_WSGI, asgi_apps.works, a2w_inprocess.CONCURRENCIES),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_every_target_in_one_process_speaks_of_a_row_that_is_measured(
+    suite: Suite, works: Callable[..., list[Work[object]]], concurrencies: Iterable[str]
+) -> None:
+    cell = {"gatebridge": Cell(1.0), "raw hop": Cell(0.5), "a2wsgi": Cell(20.0)}
+    rows = {
+        f"{work.name}, {how}, {loop}": cell
+        for work in works(quick=True)
+        for how in concurrencies
+        for loop in LOOPS
+    }
+
+    targets = suite.targets_of({"inprocess": Section("", "", rows)})
+
+    assert len(targets) == 4 * len(LOOPS)
+    assert {target.measured for target in targets} == {2.0, 20.0}
+    assert {target.measured for target in targets if "raw hop" in target.text} == {2.0}
+
+
+def test_a_part_that_did_not_run_has_no_targets() -> None:
+    rows = {"1 GiB upload": {"gatebridge": Cell(3.0)}}
+
+    targets = ASGI_TO_WSGI.targets_of({"memory": Section("", "", rows)})
+
+    assert [(target.measured, target.verdict) for target in targets] == [(3.0, "met")]
+
+
+def test_a_failure_stands_in_the_cell_and_the_others_are_compared() -> None:
+    row: Results = {
+        "gatebridge": [2.0, 2.0, 2.0],
+        "slow": [4.0, 4.0, 4.0],
+        "lossy": Failure("wrong"),
+    }
+
+    assert cells(row) == {
+        "gatebridge": Cell(1.0),
+        "slow": Cell(2.0),
+        "lossy": Cell(note="wrong"),
+    }
+
+
+class Lossy:
+    """A WSGI application that gives the right answer, but for a few bytes."""
+
+    def __init__(self, *blocks: bytes, status: str = "200 OK") -> None:
+        self.blocks = blocks
+        self.status = status
+        self.closed = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(self.status, [])
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.blocks)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+ECHO: Work[ASGIApplication] = Work("echo", asgi_apps.echo, lambda: BLOCK, blocks=1)
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        Lossy(BLOCK[:-1]),
+        Lossy(BLOCK[:-1], b"?"),
+        Lossy(BLOCK, BLOCK),
+        Lossy(BLOCK, status="500 Internal Server Error"),
+    ],
+    ids=["short", "changed", "twice", "error"],
+)
+def test_a_wsgi_contender_that_answers_wrong_is_found_out(app: Lossy) -> None:
+    with pytest.raises(WrongAnswer):
+        wsgi_host.check(app, ECHO)
+
+
+def test_a_wsgi_contender_that_answers_right_passes_and_is_closed() -> None:
+    app = Lossy(BLOCK[:1000], b"", BLOCK[1000:])
+
+    wsgi_host.check(app, ECHO)
+
+    assert app.closed
+
+
+def test_a_short_answer_is_noticed_while_it_is_timed() -> None:
+    with pytest.raises(WrongAnswer, match="65535 of 65536 bytes"):
+        wsgi_host.serve(Lossy(BLOCK[:-1]), ECHO, len(BLOCK), 1)
+
+
+def test_the_body_of_a_wsgi_request_is_the_same_however_it_is_read() -> None:
+    whole, parts = wsgi_host.Body(3), wsgi_host.Body(3)
+
+    assert whole.read() == BLOCK * 3
+    assert b"".join(iter(partial(parts.read, 50000), b"")) == BLOCK * 3
+    assert wsgi_host.Body(1).read(len(BLOCK)) == BLOCK
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [(WrongAnswer("1 of 2 bytes"), "wrong"), (ValueError("no"), "fails")]
+)
+def test_what_goes_wrong_in_a_thread_is_a_failure(error: Exception, text: str) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(Failure, match=text):
+        a2w_inprocess.run_in_threads(fail, 2)
+
+
+def test_a_contender_that_hangs_in_threads_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(a2w_inprocess, "BATCH_LIMIT", 0.01)
+    released = threading.Event()
+    try:
+        with pytest.raises(Failure, match="hangs"):
+            a2w_inprocess.run_in_threads(lambda: released.wait(60), 2)
+    finally:
+        released.set()
+
+
+@pytest.mark.parametrize("direction", ["download", "upload"])
+def test_a_stalled_peer_gets_and_sends_all_of_a_large_body(direction: str) -> None:
+    with AsgiToWsgi(a2w_memory.APPS[direction]) as adapter:
+        a2w_memory.serve(adapter, direction, 8, stall=0.0)
+
+
+@pytest.mark.parametrize("direction", ["download", "upload"])
+def test_a_part_that_is_missing_is_no_result_of_memory(direction: str) -> None:
+    app = Lossy(BLOCK if direction == "download" else b"65536")
+
+    with pytest.raises(ValueError, match="65536 bytes of 2 blocks"):
+        a2w_memory.serve(app, direction, 2, stall=0.0)
+
+
+@pytest.mark.parametrize("missing", ["wrk", "gunicorn"])
+def test_without_a_client_or_a_server_the_report_says_so(
+    monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    found = {"wrk": "/usr/bin/wrk", "gunicorn": "a spec"} | {missing: None}
+    monkeypatch.setattr(shutil, "which", found.get)
+    monkeypatch.setattr(a2w_servers, "find_spec", found.get)
+
+    section = a2w_servers.run(quick=True, advance=lambda *_: None)
+
+    assert not section.rows
+    assert f"{missing} is not installed" in section.remarks.lower()
+
+
+def test_every_contender_has_a_colour() -> None:
+    from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI
+    from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
+
+    assert {*ASGI, *WSGI, "raw hop", a2w_servers.GUNICORN, a2w_servers.UVICORN} <= COLOURS.keys()
+
+
+def test_a_part_that_a_direction_has_not_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "stalls", "--direction", "asgi-to-wsgi"])
+
+    with pytest.raises(SystemExit) as exit_info:
+        benchmarks_main()
+
+    assert exit_info.value.code == 2
+    assert "not measured in that direction: stalls" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-for name in ("flask", "httpx", "rich", "uvicorn"):
+for name in ("fastapi", "flask", "httpx", "rich", "uvicorn"):
     pytest.importorskip(name)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -45,8 +45,8 @@ def examples(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES, tmp_path / "examples"))
 
 
-def break_flask_app(examples: Path, old: str, new: str) -> None:
-    path = examples / "flask_app.py"
+def break_app(examples: Path, old: str, new: str, name: str = "flask_app.py") -> None:
+    path = examples / name
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new), "utf-8")
@@ -56,9 +56,9 @@ def test_the_demo_shows_every_answer_and_ends_with_status_0() -> None:
     done = run_demo(EXAMPLES)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    for row in ("GET / ", "POST /upload", "GET /download", "GET /no-such-page"):
+    for row in ("GET / ", "POST /upload", "GET /download", "GET /no-such-page", "GET /events"):
         assert row in done.stdout
-    assert done.stdout.count("right │") == 4
+    assert done.stdout.count("right │") == 10
     assert done.stderr == ""
 
 
@@ -74,7 +74,7 @@ def test_the_demo_shows_every_answer_and_ends_with_status_0() -> None:
 def test_a_wrong_answer_is_named_and_ends_with_status_1(
     examples: Path, old: str, new: str, wrong: str
 ) -> None:
-    break_flask_app(examples, old, new)
+    break_app(examples, old, new)
 
     done = run_demo(examples)
 
@@ -82,14 +82,34 @@ def test_a_wrong_answer_is_named_and_ends_with_status_1(
     assert named_wrong(done) == [wrong]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("Good evening", "Good night", "GET /"),
+        ("packed.append(name)", "packed.append(name * 2)", "POST /carrier"),
+        ("data: {number}", "data: {-number}", "GET /events"),
+        ('log.append("closed")', "", ""),
+    ],
+)
+def test_a_wrong_answer_of_the_other_direction_too(
+    examples: Path, old: str, new: str, wrong: str
+) -> None:
+    break_app(examples, old, new, "fastapi_app.py")
+
+    done = run_demo(examples)
+
+    assert done.returncode == 1
+    assert wrong in (named_wrong(done) or [""])
+
+
 def test_a_broken_connection_is_named_below_the_answers_before_it(examples: Path) -> None:
-    break_flask_app(examples, "yield BLOCK", "yield BLOCK; raise EOFError")
+    break_app(examples, "yield BLOCK", "yield BLOCK; raise EOFError")
 
     done = run_demo(examples)
 
     assert done.returncode == 1
     assert named_wrong(done) == ["GET /download"]
-    assert done.stdout.count("right │") == 2
+    assert done.stdout.count("right │") == 8
 
 
 def test_a_server_that_does_not_start_keeps_nobody_waiting(examples: Path) -> None:

@@ -356,6 +356,15 @@ def test_a_scope_of_wrong_types_is_the_host_s_error(changes: dict[str, Any], fie
     assert info.value.field == field
 
 
+@pytest.mark.clause("H-HDR-09", "D-08")
+def test_a_port_may_have_leading_zeros() -> None:
+    """RFC 3986 section 3.2.3: a port is any number of digits."""
+    scope = make_scope(headers=[(b"host", b"server.example:0000080")], server=None)
+    environ = environ_from_scope(scope)
+    assert environ["HTTP_HOST"] == "server.example:0000080"
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("server.example", "80")
+
+
 @pytest.mark.clause("H-HDR-09")
 @pytest.mark.parametrize(
     "host",

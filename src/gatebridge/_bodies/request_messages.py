@@ -43,7 +43,7 @@ class RequestMessages:
     ) -> None:
         self._input: InputStream | None = environ.get("wsgi.input")
         self._read_bytes = 0
-        self._error: Exception | None = None  # there is nothing more to be read
+        self._error: Exception | None = None  # of `read_early`, for the next `read`
         self._limit = max_body_size
         self._length: int | None = None  # unknown
         coded = "HTTP_TRANSFER_ENCODING" in environ
@@ -86,31 +86,34 @@ class RequestMessages:
         more = True
         while more and (self._length is not None or not parts):
             try:
-                part, more = self.read()  # some servers read in small pieces
+                part, more = self._read()  # some servers read in small pieces
             except HostError:
                 raise
             except Exception as exc:
                 if isinstance(exc, RequestBodyError) and exc.status == 413:
                     raise
+                self._error = exc
                 break
             parts.append(part)
         return (b"".join(parts), more) if parts else None
 
     def read(self) -> tuple[bytes, bool]:
-        """Return the next message's body and whether more follows. Blocks; not after the end.
+        """Return the next message's body and whether more follows. Blocks.
+
+        Not to be called again after the end, or after an error.
 
         Raises:
             RequestBodyError: The body ends before its declared length, or is over the limit.
             HostError: ``wsgi.input`` is missing, or breaks PEP 3333.
             Exception: Whatever ``wsgi.input`` raises, as at a client that left.
         """
-        if self._error is None:
-            try:
-                return self._read()
-            except Exception as exc:
-                self._error = exc
-                raise
-        raise self._error
+        error, self._error = self._error, None
+        if error is None:
+            return self._read()
+        try:
+            raise error
+        finally:
+            del error  # no cycle through the traceback's frames
 
     def _read(self) -> tuple[bytes, bool]:
         if self._input is None:

@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from gatebridge._concurrency.host_threads import require_threads, runner_options
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._concurrency.portal import Portal, own_thread_error, run_portal
 from gatebridge.errors import UnavailableError
@@ -38,6 +39,7 @@ class _BackgroundLoop:
 
     def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
         self.kind = backend, dict(options)
+        self._options = runner_options(backend, options)
         self.users = 0
         self.portal: Portal | None = None
         self._error: BaseException | None = None
@@ -71,9 +73,8 @@ class _BackgroundLoop:
 
     def _run(self) -> None:
         _of_thread.loop = os.getpid(), self.kind
-        backend, options = self.kind
         try:
-            anyio.run(run_portal, self._open, backend=backend, backend_options=options)
+            anyio.run(run_portal, self._open, backend=self.kind[0], backend_options=self._options)
         except BaseException as exc:
             self._error = exc
             if self.portal is not None:
@@ -125,8 +126,10 @@ def share_loop(backend: str, options: Mapping[str, Any]) -> tuple[Portal, Callab
         options: For `anyio.run`. Different options give different loops.
 
     Raises:
+        UnavailableError: The host's threads do not allow for it.
         BaseException: Whatever keeps the loop from running, such as a missing package.
     """
+    require_threads()
     process = _processes.get()
     with process.lock:
         process.loops = [
@@ -158,8 +161,9 @@ def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
     """Return a portal to the loop of a caller's portal, and what to call at its end.
 
     Raises:
-        UnavailableError: The caller's portal does not run.
+        UnavailableError: The caller's portal does not run, or the host's threads are no help.
     """
+    require_threads()
     opened = threading.Event()
     portals: list[Portal] = []
 

@@ -7,6 +7,7 @@ request's own.
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import sys
 import threading
@@ -170,8 +171,11 @@ class _AsyncioPortal(Portal):
     def spawn(
         self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
     ) -> Callable[[], object]:
-        task: Any = context.run(self.handle.loop.create_task, function())
-        return task.cancel  # type: ignore[no-any-return]
+        loop: asyncio.AbstractEventLoop = self.handle.loop
+        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+            # As far as it gets without waiting, at once: one turn of the loop less.
+            return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
+        return context.run(loop.create_task, function()).cancel
 
 
 class _TrioPortal(Portal):

@@ -30,6 +30,7 @@ TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 _MAX_LENGTH_DIGITS = 19  # 2**63 - 1 bytes; int() of a longer text costs quadratic time
 _CR, _LF, _NUL = b"\r\n\0"  # as numbers, which `in` finds several times faster than bytes
+_UNKNOWN = b"?"  # in place of the header name of an environ key
 _HIDDEN = ""  # the environ key of a header that the application shall not see
 
 # Names that browsers, proxies and HTTP libraries send. Others are translated once and remembered in
@@ -56,7 +57,15 @@ _KEY_OF_NAME = {
     b"content-length": "CONTENT_LENGTH",
     b"proxy": _HIDDEN,  # it would become HTTP_PROXY, which HTTP libraries obey
 }
-_NAME_OF_KEY = {key: name for name, key in _KEY_OF_NAME.items() if key != _HIDDEN} | {
+_NO_HEADERS = """
+    GATEWAY_INTERFACE PATH_INFO PATH_TRANSLATED QUERY_STRING RAW_URI REMOTE_ADDR REMOTE_HOST
+    REMOTE_PORT REQUEST_METHOD REQUEST_URI SCRIPT_NAME SERVER_NAME SERVER_PORT SERVER_PROTOCOL
+    SERVER_SOFTWARE wsgi.errors wsgi.file_wrapper wsgi.input wsgi.input_terminated
+    wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme wsgi.version
+""".split()
+_NAME_OF_KEY: dict[str, bytes | None] = {
+    **dict.fromkeys(_NO_HEADERS),
+    **{key: name for name, key in _KEY_OF_NAME.items() if key != _HIDDEN},
     "HTTP_PROXY": b"",  # some hosts copy the process's variables into the environ
     "HTTP_CONTENT_TYPE": b"",
     "HTTP_CONTENT_LENGTH": b"",
@@ -231,7 +240,7 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
         for key, value in environ.items():
             if type(key) is not str:
                 raise HostError(repr(key)[:80], "a key that is not a str") from None
-            if key in _NAME_OF_KEY or key[:5] == "HTTP_":
+            if _NAME_OF_KEY.get(key) or key[:5] == "HTTP_":
                 bytes_from_native(key, value)  # raises for the culprit
         raise  # pragma: no cover - the culprit is among the headers
 
@@ -239,8 +248,10 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
 def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     for key, value in environ.items():
-        name = _NAME_OF_KEY.get(key)
+        name = _NAME_OF_KEY.get(key, _UNKNOWN)
         if name is None:
+            continue
+        if name is _UNKNOWN:
             if key[:5] != "HTTP_":
                 continue
             name = _name_of_rare_key(key)

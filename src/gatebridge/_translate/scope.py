@@ -1,14 +1,17 @@
-"""``scope_from_environ``: the scope that an ASGI application is called with."""
+"""``scope_from_environ``: the scope that an ASGI application is called with; WebSocket's too."""
 
 from __future__ import annotations
 
+from typing import Any, cast
+
+from gatebridge._translate.handshake import offered_subprotocols
 from gatebridge._translate.headers import headers_from_environ
 from gatebridge._translate.host import split_host, without_brackets
 from gatebridge._translate.paths import scope_paths
 from gatebridge._translate.text import bytes_from_native, text_from_native
 from gatebridge._translate.tls import tls_from_environ
 from gatebridge.errors import HostError
-from gatebridge.types import Extensions, HTTPScope, WSGIEnvironment
+from gatebridge.types import Extensions, HTTPScope, WebSocketScope, WSGIEnvironment
 
 _VERSIONS = {
     "HTTP/1.0": "1.0",
@@ -65,6 +68,31 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
         "extensions": _extensions(environ, scheme),
         "wsgi_environ": environ,
     }
+
+
+def websocket_scope_from_environ(environ: WSGIEnvironment) -> WebSocketScope:
+    """Translate the environ of a WebSocket handshake into the scope of the connection.
+
+    Args:
+        environ: As for `scope_from_environ`.
+
+    Returns:
+        A new builtin dict of type ``"websocket"``, without ``state``.
+
+    Raises:
+        RequestError: As `scope_from_environ`.
+        HostError: As `scope_from_environ`.
+
+    Source: ASGI WebSocket 2.5 "WebSocket Connection Scope".
+    """
+    scope: Any = scope_from_environ(environ)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if scope["scheme"] in ("https", "wss") else "ws"
+    scope["subprotocols"] = offered_subprotocols(environ)
+    tls = scope["extensions"].get("tls")
+    scope["extensions"] = {"websocket.http.response": {}} | ({"tls": tls} if tls else {})
+    return cast("WebSocketScope", scope)
 
 
 def _scheme(environ: WSGIEnvironment) -> str:

@@ -1,0 +1,53 @@
+"""All of this direction: its parts, its targets, and what its report says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.asgi_to_wsgi import inprocess, memory, servers
+from benchmarks.inprocess import FLOOR, LOOPS
+from benchmarks.report import Target
+from benchmarks.suite import Rows, Suite, inverse, number
+
+_PREFACE = """\
+What each adapter costs beside gatebridge's `AsgiToWsgi`, and beside a bare hop to the thread of an
+event loop and back. All contenders of a row are measured in turns, round by round. A number is the
+median over the rounds of the ratio within a round, so that a machine that changes its speed changes
+it for all. Each contender is asked once for the right answer, byte by byte, before it is timed."""
+_PACKAGES = [
+    "gatebridge",
+    "a2wsgi",
+    "starlette",
+    "gunicorn",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+]
+
+
+def _in_process(rows: Rows) -> Iterator[Target]:
+    for loop in LOOPS:
+        for how in inprocess.CONCURRENCIES:
+            row = f"small, {how}, {loop}"
+            text = f"{row}: at most 1.3 × the time of the raw hop"
+            yield Target(text, inverse(number(rows, row, FLOOR)), 1.3)
+        for work, least in (("1000 × 1 KiB", 10), ("512 × 64 KiB", 3)):
+            row = f"{work}, alone, {loop}"
+            text = f"{row}: at least {least} × as fast as a2wsgi"
+            yield Target(text, number(rows, row, "a2wsgi"), least, at_least=True)
+
+
+def _in_memory(rows: Rows) -> Iterator[Target]:
+    for row in rows:
+        text = f"{row}, stalled peer: at most 4 MiB above idle"
+        yield Target(text, number(rows, row, "gatebridge"), 4)
+
+
+SUITE = Suite(
+    name="asgi-to-wsgi",
+    title="ASGI applications on WSGI servers",
+    preface=_PREFACE,
+    packages=_PACKAGES,
+    parts={"inprocess": inprocess.run, "servers": servers.run, "memory": memory.run},
+    targets={"inprocess": _in_process, "memory": _in_memory},
+)

@@ -1,0 +1,61 @@
+"""A suite: all that is measured in one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from benchmarks.report import Cell, Section, Target
+
+Rows: TypeAlias = Mapping[str, Mapping[str, Cell]]
+
+
+class Part(Protocol):
+    """A module that measures one thing."""
+
+    def __call__(self, *, quick: bool, advance: Advance) -> Section: ...
+
+
+class Advance(Protocol):
+    """Is told what was measured, and which part of the whole part it was."""
+
+    def __call__(self, what: str, share: float, /) -> None: ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """All that is measured in one direction, and what its report says of itself.
+
+    Attributes:
+        name: Of its files.
+        title: Of its report.
+        preface: How it was measured.
+        packages: The distributions whose versions matter.
+        parts: What is measured, by the name that the command line has for it.
+        targets: What shall come out, by the name of the part that can tell.
+    """
+
+    name: str
+    title: str
+    preface: str
+    packages: Sequence[str]
+    parts: Mapping[str, Part]
+    targets: Mapping[str, Callable[[Rows], Iterable[Target]]]
+
+    def targets_of(self, sections: Mapping[str, Section]) -> list[Target]:
+        """Return what of the targets the parts that ran can tell."""
+        return [
+            target
+            for part, targets_of in self.targets.items()
+            if part in sections
+            for target in targets_of(sections[part].rows)
+        ]
+
+
+def number(rows: Rows, row: str, contender: str) -> float | None:
+    return rows.get(row, {}).get(contender, Cell()).number
+
+
+def inverse(number: float | None) -> float | None:
+    return None if number is None else 1 / number

@@ -1,0 +1,37 @@
+"""The FastAPI application on the standard library's WSGI server: no server is installed at all.
+
+python examples/fastapi_on_wsgiref.py     # on 127.0.0.1:8000
+"""
+
+from __future__ import annotations
+
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from fastapi_app import fastapi_app
+
+from gatebridge import AsgiToWsgi
+
+app = AsgiToWsgi(fastapi_app)
+
+
+class ThreadingServer(ThreadingMixIn, WSGIServer):
+    """A thread for each connection: one that streams would keep all others waiting."""
+
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Prints no line for each request."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is given
+        pass
+
+
+def new_server(port: int) -> WSGIServer:
+    return make_server("127.0.0.1", port, app, ThreadingServer, QuietHandler)
+
+
+if __name__ == "__main__":
+    with app, new_server(8000) as server:  # leaving the block ends the application's lifespan
+        server.serve_forever()

@@ -1,0 +1,271 @@
+"""One WebSocket connection in the server's thread: the only one that touches the socket.
+
+The thread waits for the socket and for the application at once. It reads no further than a window
+ahead of the application, and writes what the application's call, see `_websocket_call`, sends.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from functools import partial
+from queue import Empty
+from typing import Any
+
+from gatebridge._asgi_call import Task
+from gatebridge._asgi_exchange import Exchange
+from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._bodies.raw_socket import READ, WRITE, RawSocket, SocketWaiter
+from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
+from gatebridge._bodies.websocket_wire import Ended, Pinged, WebSocketWire
+from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._websocket_call import Accept, Close, Data, WebSocketCall
+from gatebridge.types import StartResponse, WSGIEnvironment
+
+_logger = logging.getLogger("gatebridge")
+
+_CLOSE_SECONDS = 5.0  # for the peer to take another part of what is left, or to answer the close
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class WebSocketExchange(Exchange):
+    """The server's thread at a handshake, and at what follows it.
+
+    Args:
+        call: The application's.
+        handle: Of the call's event loop.
+        body: The request's; there is none.
+        environ: The request's.
+        window_bytes: How much may wait for the peer, or for the application.
+        timeout: How many seconds the application may take to answer the handshake; None for any.
+        raw: The connection.
+        wire: Its frames.
+    """
+
+    def __init__(
+        self,
+        call: WebSocketCall,
+        handle: LoopHandle,
+        body: RequestMessages,
+        environ: WSGIEnvironment,
+        window_bytes: int,
+        timeout: float | None,
+        raw: RawSocket,
+        wire: WebSocketWire,
+    ) -> None:
+        super().__init__(call, handle, body, environ, window_bytes, timeout)
+        self._websocket = call
+        self._window = window_bytes
+        self._raw = raw
+        self._socket = raw.socket
+        self._wire = wire
+        self._delivered = 0  # bytes of messages, each with its overhead
+        self._frames: deque[tuple[bytes, int]] = deque()  # to be written, with their weights
+        self._pong = b""  # the answer to the last ping (RFC 6455 section 5.5.3)
+        self._out = memoryview(b"")  # what is being written
+        self._weight = 0  # of that
+        self._deadline: float | None = None  # once there is a close frame among what is written
+        self._error: BaseException | None = None  # for the server
+
+    def respond(self, start_response: StartResponse) -> Iterable[bytes]:
+        """Deny the handshake as an ordinary response, or serve the connection to its end.
+
+        Raises:
+            ConnectionError: The connection is over, in the language of Werkzeug.
+            StopIteration: Likewise, of Gunicorn.
+            Exception: As `Exchange.respond`.
+        """
+        try:
+            with closing(SocketWaiter(self._socket)) as waiter:
+                self._websocket.inbox.wake = waiter.wake
+                first = self._first(waiter)
+                if isinstance(first, Accept):
+                    self._carry(first, waiter)
+        except BaseException:
+            self.close()
+            raise
+        if first is not None and not isinstance(first, Accept):
+            self._ahead.append(first)
+            return super().respond(start_response)
+        self._over = True
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # no cycle through the traceback's frames
+        return self._raw.finish()
+
+    # --- before the answer ------------------------------------------------------------------------
+
+    def _first(self, waiter: SocketWaiter) -> Task | Accept:
+        """Wait for the application's answer; None if the client leaves before."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        events = READ
+        while True:
+            with suppress(Empty):
+                first: Task | Accept = self._websocket.inbox.get_nowait()
+                return first
+            seconds = None if deadline is None else deadline - time.monotonic()
+            if seconds is not None and seconds <= 0:
+                self._time_out()
+            try:
+                if waiter.wait(events, seconds):
+                    events = 0  # bytes are for later: a client may not send any before the answer
+                    if not self._socket.recv(1, socket.MSG_PEEK):
+                        raise ConnectionResetError
+            except _WOULD_BLOCK:
+                pass
+            except OSError:
+                self._handle.call_soon(partial(self._websocket.disconnect, 1006, ""))
+                return None
+            except ValueError:
+                events = 0  # TLS does not let one peek
+
+    # --- after it ---------------------------------------------------------------------------------
+
+    def _carry(self, accept: Accept, waiter: SocketWaiter) -> None:
+        """Serve the connection to its end."""
+        timeout = self._socket.gettimeout()
+        try:
+            self._socket.settimeout(0)
+            self._frames.append((self._wire.accept(accept.subprotocol, accept.headers), 0))
+            self._serve(waiter)
+        except (OSError, ValueError) as exc:  # ValueError: the socket was closed by somebody
+            _logger.debug("%s: %r", self._websocket, exc)
+        finally:
+            self._handle.call_soon(partial(self._websocket.disconnect, 1006, ""))
+            with suppress(OSError):
+                # The server shall not write, whatever it makes of an application's error.
+                self._socket.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self._socket.settimeout(timeout)
+
+    def _serve(self, waiter: SocketWaiter) -> None:
+        while True:
+            self._take_tasks()
+            written = self._write()
+            if written and self._wire.over:
+                return
+            if written and self._wire.failed:
+                # The peer may have sent more. To close now could destroy what it has not read yet.
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_WR)
+            seconds = None
+            if self._deadline is not None:
+                seconds = self._deadline - time.monotonic()
+                if seconds <= 0:
+                    return
+            reads = READ if self._deadline is not None or self._has_room() else 0
+            if reads and self._pending():
+                ready = READ
+            else:
+                ready = waiter.wait(reads | (0 if written else WRITE), seconds)
+            if ready & READ and not self._read():
+                return
+
+    def _take_tasks(self) -> None:
+        with suppress(Empty):
+            while True:
+                task: Any = self._websocket.inbox.get_nowait()
+                if isinstance(task, Data):
+                    if self._deadline is None:
+                        self._frames.append((self._wire.message(task.data), task.weight))
+                elif isinstance(task, Close):
+                    self._close(task.code, task.reason)
+                elif isinstance(task, BaseException):
+                    self._error = self._error or task
+                    self._close(1011, "")
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._deadline is None:
+            self._last(self._wire.close(code, reason))
+
+    def _last(self, frame: bytes) -> None:
+        """Send the close frame, if there is one to be sent, and wait no longer than needed."""
+        self._pong = b""
+        if frame:
+            self._frames.append((frame, 0))
+        self._deadline = time.monotonic() + _CLOSE_SECONDS
+
+    def _write(self) -> bool:
+        """Write as much as the socket takes; return whether that is all."""
+        while True:
+            if not self._out:
+                if self._pong:
+                    self._out, self._pong = memoryview(self._pong), b""
+                elif self._frames:
+                    self._out = memoryview(self._joined_frames())
+                else:
+                    return True
+            try:
+                sent = self._socket.send(self._out)
+            except _WOULD_BLOCK:
+                return False
+            self._out = self._out[sent:]
+            if self._deadline is not None:
+                self._deadline = time.monotonic() + _CLOSE_SECONDS
+            if not self._out and self._weight:
+                call = self._websocket
+                call.taken += self._weight
+                self._weight = 0
+                if call.sender_waits and call.waiting_bytes() <= self._low:
+                    call.sender_waits = False
+                    self._handle.call_soon(call.wake)
+
+    def _joined_frames(self) -> bytes:
+        frame, self._weight = self._frames.popleft()
+        if not self._frames or len(frame) >= BLOCK_BYTES:
+            return frame
+        frames, size = [frame], len(frame)
+        while self._frames and size < BLOCK_BYTES:
+            frame, weight = self._frames.popleft()
+            frames.append(frame)
+            size += len(frame)
+            self._weight += weight
+        return b"".join(frames)
+
+    def _has_room(self) -> bool:
+        """Return whether the application is near enough for more to be read."""
+        call = self._websocket
+        if self._delivered - call.consumed < self._window:
+            return True
+        call.reader_waits = True
+        return self._delivered - call.consumed < self._window  # it looked just before
+
+    def _pending(self) -> bool:
+        """Return whether TLS holds bytes that the socket is no longer ready for."""
+        pending = getattr(self._socket, "pending", None)
+        return pending is not None and pending() > 0
+
+    def _read(self) -> bool:
+        """Read once; return whether more may come."""
+        try:
+            data = self._socket.recv(BLOCK_BYTES)
+        except _WOULD_BLOCK:
+            return True
+        messages: list[tuple[dict[str, Any], int]] = []
+        ended: Ended | None = None
+        for event in self._wire.receive(data):
+            if isinstance(event, Ended):
+                ended = event
+            elif isinstance(event, Pinged):
+                self._pong = event.answer
+            else:
+                key = "text" if isinstance(event.data, str) else "bytes"
+                message = {"type": "websocket.receive", key: event.data}
+                messages.append((message, event.size + BLOCK_OVERHEAD))
+                self._delivered += event.size + BLOCK_OVERHEAD
+        if messages:
+            self._handle.call_soon(partial(self._websocket.deliver_messages, messages))
+        if ended is not None:
+            self._handle.call_soon(partial(self._websocket.disconnect, ended.code, ended.reason))
+            if ended.answer:
+                self._frames.clear()
+            self._last(ended.answer)
+        return bool(data)

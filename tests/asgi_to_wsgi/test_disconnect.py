@@ -1,0 +1,369 @@
+"""The client leaves: the server closes the iterable early, or the request's body ends early.
+
+The application is told by ``http.disconnect`` and by an `OSError` out of ``send``; it is not
+cancelled, for it may have to clean up.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from asgi_to_wsgi.apps import Event, Gate, body, http, receive_all, sending, start
+from asgi_to_wsgi.conftest import Adapt
+from asgi_to_wsgi.host import Host
+from gatebridge.errors import AsgiAppError, ClientDisconnected
+from gatebridge.types import Receive, Scope, Send
+
+pytestmark = pytest.mark.direction("a2w")
+
+DISCONNECT = {"type": "http.disconnect"}
+
+
+def levels(caplog: pytest.LogCaptureFixture) -> set[int]:
+    return {record.levelno for record in caplog.records}
+
+
+# --- while the response is taken ------------------------------------------------------------------
+
+
+@pytest.mark.clause("D-30", "A-HTTP-29", "A-HTTP-32", "A-CORE-11", "W-CLOSE-02")
+def test_receive_and_send_tell_that_the_client_left(adapt: Adapt) -> None:
+    """Both, and again and again; each is an answer, not a wait."""
+    gate, ended = Gate(), Event()
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start())
+        await send(body(b"a", more=True))
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                seen.append(await receive())
+
+            group.start_soon(watch)
+            await gate()
+        seen.append(await receive())
+        for message in (body(b"b", more=True), body(b"b"), start(), {"type": "nonsense"}):
+            with pytest.raises(ClientDisconnected) as caught:
+                await send(message)
+            seen.append(isinstance(caught.value, OSError))
+        seen.append(await receive())
+        ended.set()
+
+    host = Host().call(adapt(app))
+    gate.reached()
+    assert host.next() == b"a"
+    assert seen == []
+    host.close()
+    gate.open()
+    ended.happens()
+    assert seen == [DISCONNECT, DISCONNECT, True, True, True, True, DISCONNECT]
+
+
+@pytest.mark.clause("D-30", "A-HTTP-29", "A-CORE-17", "W-BODY-15")
+def test_a_send_that_waits_raises(adapt: Adapt) -> None:
+    ended = Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        try:
+            while True:
+                await send(body(b"x" * 1000, more=True))
+        except ClientDisconnected:
+            ended.set()
+
+    Host().call(adapt(app, window_bytes=3000)).close()
+    ended.happens()
+
+
+@pytest.mark.clause("D-30", "A-CORE-12", "A-HTTP-30")
+@pytest.mark.parametrize(
+    "reaction",
+    ["lets it out", "raises from it", "raises another", "returns", "raises GeneratorExit"],
+)
+def test_what_the_application_makes_of_it_is_logged_at_debug_level_only(
+    adapt: Adapt, reaction: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        try:
+            while True:
+                await send(body(b"x" * 1000, more=True))
+        except OSError as exc:
+            if reaction == "lets it out":
+                raise
+            if reaction == "raises from it":
+                raise ZeroDivisionError from exc
+            if reaction == "raises GeneratorExit":
+                raise GeneratorExit from None
+        if reaction == "raises another":
+            raise ZeroDivisionError("of the app")
+
+    adapter = adapt(app, window_bytes=3000, lifespan="off")
+    host = Host(path="/left").call(adapter)
+    host.close()
+    adapter.close()
+    assert levels(caplog) == ({logging.DEBUG} if reaction != "returns" else set())
+    assert all("GET '/left'" in message for message in caplog.messages)
+
+
+@pytest.mark.clause("D-30", "A-HTTP-32")
+def test_an_error_after_http_disconnect_is_logged_at_debug_level_only(
+    adapt: Adapt, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start())
+        await send(body(b"a", more=True))
+        assert await receive() == DISCONNECT
+        raise ConnectionError("of the app")
+
+    adapter = adapt(app, lifespan="off")
+    Host().call(adapter).close()
+    adapter.close()
+    assert levels(caplog) == {logging.DEBUG}
+
+
+@pytest.mark.clause("D-30")
+def test_an_error_that_has_nothing_to_do_with_it_is_logged(
+    adapt: Adapt, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application could not know that the client had left, and nobody else sees the error."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    gate = Gate()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"a", more=True))
+        await gate()
+        raise ZeroDivisionError("of the app")
+
+    adapter = adapt(app, lifespan="off")
+    host = Host(path="/left").call(adapter)
+    gate.reached()
+    host.close()
+    gate.open()
+    adapter.close()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "GET '/left'" in record.message
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+@pytest.mark.clause("D-30", "D-35")
+def test_the_application_is_not_cancelled(adapt: Adapt, caplog: pytest.LogCaptureFixture) -> None:
+    """And what it leaves out of its response is no error then."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    gate, cleaned = Gate(), Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"a", more=True))
+        await gate()
+        await anyio.lowlevel.checkpoint()
+        cleaned.set()
+
+    adapter = adapt(app, lifespan="off")
+    host = Host().call(adapter)
+    gate.reached()
+    host.close()
+    gate.open()
+    adapter.close()
+    assert cleaned.is_set()
+    assert caplog.messages == []
+
+
+@pytest.mark.clause("D-33", "A-HTTP-29", "A-HTTP-32")
+def test_send_raises_for_a_client_that_left_a_complete_response(adapt: Adapt) -> None:
+    """It left before it had all of it; A-HTTP-29 wins over the no-op of D-33."""
+    gate, ended = Gate(), Event()
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"a", more=True))
+        await send(body(b"b", more=True))
+        await send(body(b"c"))
+        await send(body(b"ignored"))
+        await gate()
+        seen.append(await receive())
+        with pytest.raises(ClientDisconnected):
+            await send(body(b"d"))
+        ended.set()
+
+    host = Host().call(adapt(app))
+    gate.reached()
+    assert host.next() == b"a"
+    host.close()
+    gate.open()
+    ended.happens()
+    assert seen == [DISCONNECT]
+
+
+@pytest.mark.clause("A-HTTP-32")
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_end_of_the_response_is_a_disconnect(adapt: Adapt, streamed: bool) -> None:
+    """For ``receive``, also when the body of the request was never asked for."""
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        if streamed:
+            await send(body(b"a", more=True))
+        await send(body(b"b"))
+        seen.extend([await receive(), await receive()])
+
+    adapter = adapt(app)
+    Host(b"not asked for", method="POST").serve(adapter)
+    adapter.close()
+    assert seen == [DISCONNECT, DISCONNECT]
+
+
+# --- before the response is begun -----------------------------------------------------------------
+
+
+@pytest.mark.clause("D-30", "A-HTTP-32", "A-HTTP-29")
+def test_when_start_response_raises_the_application_sees_a_disconnect(adapt: Adapt) -> None:
+    seen: list[Any] = []
+    ended = Event()
+    gate = Gate()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start())
+        await send(body(b"a", more=True))
+        await gate()
+        seen.append(await receive())
+        with pytest.raises(ClientDisconnected):
+            await send(body(b"b"))
+        ended.set()
+
+    host = Host()
+    host.start_error = LookupError("of the server")
+    with pytest.raises(LookupError, match="of the server"):
+        host.call(adapt(app))
+    gate.open()
+    ended.happens()
+    assert seen == [DISCONNECT]
+
+
+SHORT: dict[str, tuple[list[Any], list[bytes]]] = {
+    "at once": ([], []),
+    "after a part": ([b"abc"], [b"abc"]),
+    "by an OSError": ([b"abc", ConnectionResetError("of the server")], [b"abc"]),
+    "at once by an OSError": ([TimeoutError("of the server")], []),
+    "by an error of its own": ([b"abc", LookupError("of the server")], [b"abc"]),
+}
+short = pytest.mark.parametrize(("parts", "received"), SHORT.values(), ids=SHORT)
+lengths = pytest.mark.parametrize("length", [5, 100_000])
+
+
+@short
+@lengths
+@pytest.mark.clause("D-15", "CGI-18", "H-MSG-07", "D-30", "A-HTTP-32")
+def test_a_body_that_ends_early_is_a_disconnect(
+    adapt: Adapt, parts: list[Any], received: list[bytes], length: int
+) -> None:
+    """Never a message that looks like the end of the body. The application may still answer."""
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(await receive_all(receive))
+        seen.extend([await receive(), await receive()])
+        await sending(start(400), body(b"short"))(scope, receive, send)
+
+    host = Host(parts, length=length, method="POST").serve(adapt(app))
+    assert (host.code, host.body) == (400, b"short")
+    requests = [{"type": "http.request", "body": part, "more_body": True} for part in received]
+    assert seen == [*requests, DISCONNECT, DISCONNECT, DISCONNECT]
+
+
+@pytest.mark.clause("D-15", "C-02")
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_so_is_an_undeclared_one_whose_reading_fails(adapt: Adapt, method: str) -> None:
+    seen: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.extend(await receive_all(receive))
+        await sending(start(400), body(b"short"))(scope, receive, send)
+
+    environ: dict[str, Any] = {"wsgi.input_terminated": True}
+    parts = [b"abc", ConnectionResetError("of the server")]
+    Host(parts, length=None, method=method, **environ).serve(adapt(app))
+    assert seen == [{"type": "http.request", "body": b"abc", "more_body": True}, DISCONNECT]
+
+
+@pytest.mark.clause("D-35", "D-15")
+@lengths
+@pytest.mark.parametrize("begins", [False, True])
+def test_then_the_application_owes_no_response(
+    adapt: Adapt, begins: bool, length: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It broke no rule by leaving; the server is told that the client did."""
+    caplog.set_level(logging.INFO, "gatebridge")
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive_all(receive)
+        if begins:
+            await send(start())
+            await send(body(b"a", more=True))
+
+    host = Host([b"abc"], length=length, method="POST")
+    with pytest.raises(ClientDisconnected):
+        host.serve(adapt(app, lifespan="off"))
+    assert host.body == b"a" * begins
+    assert levels(caplog) <= {logging.INFO}
+
+
+@pytest.mark.clause("D-35")
+@lengths
+def test_it_does_owe_one_if_it_was_not_told(adapt: Adapt, length: int) -> None:
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    with pytest.raises(AsgiAppError):
+        Host([b"abc"], length=length, method="POST").serve(adapt(app))
+
+
+@pytest.mark.clause("D-30", "A-HTTP-32")
+def test_closing_ends_a_wait_for_the_body(adapt: Adapt) -> None:
+    """The thread that would have read it has left."""
+    seen: list[Any] = []
+    ended = Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await send(body(b"a", more=True))
+        seen.append(await receive())
+        ended.set()
+
+    host = Host(b"x" * 100_000, method="POST").call(adapt(app))
+    host.close()
+    ended.happens()
+    assert seen == [DISCONNECT]
+    assert host.input.sizes == []

@@ -1,0 +1,96 @@
+"""An ASGI application on uWSGI, through the adapter; skipped where there is no uWSGI."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from servers.processes import HANG, ServerProcess, copy_packages, run_server
+
+pytestmark = pytest.mark.direction("a2w")
+
+_HERE = str(Path(sys.executable).parent)
+UWSGI = (
+    shutil.which("uwsgi", path=_HERE)
+    or shutil.which("pyuwsgi", path=_HERE)
+    or shutil.which("uwsgi")
+    or ""
+)
+if not UWSGI:
+    pytest.skip("uWSGI is not installed", allow_module_level=True)
+
+
+@contextmanager
+def uwsgi(*options: str, **environ: str) -> Iterator[ServerProcess]:
+    """Run uWSGI until it has loaded the application."""
+    known = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
+    # A distribution's uWSGI has Python as a plugin.
+    plugin = [] if "--wsgi-file" in known else ["--plugin=python3"]
+
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        port = listener.getsockname()[1]
+        path = f"--pythonpath={copy_packages(folder)}"
+        return [
+            *(UWSGI, *plugin, path, "--module=servers.asgi_site", "--need-app"),
+            *(f"--http-socket=127.0.0.1:{port}", "--master", "--die-on-term", *options),
+        ]
+
+    with run_server(command, listen=False, **environ) as server:
+        yield server
+
+
+def get(server: ServerProcess, path: str) -> httpx.Response:
+    return httpx.get(server.url + path, timeout=HANG, trust_env=False)
+
+
+@pytest.mark.clause("A-LIFE-05", "A-LIFE-06", "A-LIFE-09")
+@pytest.mark.parametrize("lazy", [False, True], ids=["preloaded", "lazy-apps"])
+def test_a_worker_begins_anew_and_shuts_down_once(lazy: bool) -> None:
+    """It forks without the hooks of `os.register_at_fork`, by default."""
+    with uwsgi("--threads=4", *["--lazy-apps"] * lazy, SITE_EARLY="1") as server:
+        process = server.wait_for("startup")
+        server.wait_for("loaded")
+        assert get(server, "/background-at-exit").text == "done"
+        if not lazy:
+            parent, process = process, server.wait_for("startup")
+            assert process != parent
+        assert get(server, "/").text == f"process {process}"
+        assert server.stop() == [(process, "background ended"), (process, "shutdown")]
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_a_reload_shuts_down() -> None:
+    with uwsgi("--threads=4") as server:
+        server.wait_for("loaded")
+        assert get(server, "/").status_code == 200
+        process = server.wait_for("startup")
+        server.process.send_signal(signal.SIGHUP)
+        assert server.wait_for("shutdown") == process
+
+
+def test_a_file_and_an_upload() -> None:
+    with uwsgi("--threads=4") as server:
+        server.wait_for("loaded")
+        assert get(server, "/file").content == Path(__file__).with_name("asgi_site.py").read_bytes()
+        answer = httpx.post(f"{server.url}/length", content=b"x" * 300_000, trust_env=False)
+        assert answer.text == "300000 bytes"
+
+
+def test_without_threads_it_is_an_error_and_no_half_frozen_service() -> None:
+    with uwsgi() as server:
+        server.wait_for("loaded")
+        if "threads support is disabled" in server.output():
+            with pytest.raises(httpx.RemoteProtocolError):  # uWSGI then answers nothing
+                get(server, "/")
+            assert "UnavailableError: uwsgi: without its option" in server.output()
+        else:  # newer versions have them by default
+            assert get(server, "/").status_code == 200
