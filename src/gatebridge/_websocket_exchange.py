@@ -166,8 +166,10 @@ class WebSocketExchange(Exchange):
                 ready = READ
             else:
                 ready = waiter.wait(reads | (0 if written else WRITE), seconds)
-            if ready & READ and not self._read():
-                return
+            if ready & READ:
+                self._take_tasks()  # what the application sent before the peer's close goes first
+                if not self._read():
+                    return
 
     def _take_tasks(self) -> None:
         with suppress(Empty):
