@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,6 +138,29 @@ def test_a_file_may_have_a_relative_path(
         return FileResponse("file.bin")
 
     assert Host().serve(adapt(site(endpoint))).body == CONTENT
+
+
+@pytest.mark.clause("D-39")
+def test_a_relative_path_does_not_block_the_loop(
+    adapt: Adapt, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tools that look for blocking calls on an event loop find none of ours."""
+    monkeypatch.chdir(folder)
+    asked: list[int] = []
+    loops: list[int] = []
+
+    def abspath(path: str) -> str:
+        asked.append(threading.get_ident())
+        return original(path)
+
+    async def endpoint(request: Request) -> Response:
+        loops.append(threading.get_ident())
+        return FileResponse("file.bin")
+
+    original = os.path.abspath
+    monkeypatch.setattr(os.path, "abspath", abspath)
+    assert Host().serve(adapt(site(endpoint))).body == CONTENT
+    assert not set(loops) & set(asked)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ Source: ASGI HTTP 2.5; ASGI extensions ``http.response.early_hint``, ``http.resp
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -70,9 +69,10 @@ def links_of(message: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def path_of(message: Mapping[str, Any]) -> str:
-    """Return the path of ``http.response.pathsend``, made absolute.
+    """Return the path of ``http.response.pathsend``.
 
     The extension wants an absolute one, but Starlette's ``FileResponse`` sends what it was given.
+    To make it absolute would be a call to the system, on the event loop.
 
     Raises:
         AsgiAppError: It is none.
@@ -80,4 +80,4 @@ def path_of(message: Mapping[str, Any]) -> str:
     path: Any = message.get("path")
     if not isinstance(path, str) or not path:
         raise AsgiAppError("path", f"not a path: {path!r:.200}")
-    return os.path.abspath(path)  # noqa: PTH100
+    return path
