@@ -82,6 +82,24 @@ async def test_callbacks_of_a_thread_run_in_their_order_and_none_is_lost() -> No
     assert all(numbers == list(range(500)) for numbers in ran.values())
 
 
+async def test_callbacks_that_keep_coming_leave_the_loop_its_turns() -> None:
+    """As those of busy threads do, which come while the earlier ones run."""
+    handle, first, left = current_loop(), anyio.Event(), 1000
+
+    def callback() -> None:
+        nonlocal left
+        first.set()
+        left -= 1
+        if left:
+            handle.call_soon(callback)
+
+    handle.call_soon(callback)
+    with anyio.fail_after(HANG):
+        await first.wait()
+    assert left > 900
+    left = 1
+
+
 async def test_a_callback_may_call_for_another() -> None:
     handle, done = current_loop(), anyio.Event()
     with anyio.fail_after(HANG):

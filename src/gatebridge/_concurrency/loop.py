@@ -64,7 +64,9 @@ class LoopHandle:
 
     def _run(self) -> None:
         self._scheduled = False
-        while self._callbacks:
+        # Not until there are none: what comes meanwhile has to wait for the loop's next turn, or
+        # busy threads would keep everything else on the loop from having one.
+        for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
 
 
