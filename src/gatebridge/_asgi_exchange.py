@@ -136,6 +136,7 @@ class Exchange:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
         if not self._over:
             self._over = True
+            self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
             self._handle.call_soon(self._call.closed)
 
     def __del__(self) -> None:

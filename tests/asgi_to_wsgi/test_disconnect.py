@@ -16,6 +16,7 @@ import pytest
 from asgi_to_wsgi.apps import Event, Gate, body, http, receive_all, sending, start
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
+from asgi_to_wsgi.threads import Thread
 from gatebridge.errors import AsgiAppError, ClientDisconnected
 from gatebridge.types import Receive, Scope, Send
 
@@ -65,6 +66,32 @@ def test_receive_and_send_tell_that_the_client_left(adapt: Adapt) -> None:
     gate.open()
     ended.happens()
     assert seen == [DISCONNECT, DISCONNECT, True, True, True, True, DISCONNECT]
+
+
+@pytest.mark.clause("D-30", "W-CLOSE-02")
+def test_close_in_another_thread_ends_the_wait_for_a_block(adapt: Adapt) -> None:
+    """Nothing else would: the application, once told, has nothing more to say."""
+    waiting, told = Gate(), Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(start())
+        await send(body(b"a", more=True))
+        await waiting()
+        await receive()
+        told.set()
+
+    host = Host().call(adapt(app))
+    assert host.next() == b"a"
+    waiting.reached()
+    rest: list[bytes | None] = []
+    thread = Thread(lambda: rest.append(host.next()))
+    waiting.open()
+    host.close()
+    thread.join()
+    told.happens()
+    assert rest == [None]
 
 
 @pytest.mark.clause("D-30", "A-HTTP-29", "A-CORE-17", "W-BODY-15")
