@@ -15,6 +15,7 @@ from typing import Any, Literal
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
 
+from gatebridge._arguments import require_at_least
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_session import Session, closed_error
@@ -35,6 +36,8 @@ from gatebridge.errors import HostError, LifespanError, RequestError, Unavailabl
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
+
+_FOREVER = 1e6  # seconds, which are eleven days
 
 
 class _Process:
@@ -138,7 +141,8 @@ class AsgiToWsgi:
         self._max_body_size = max_body_size
         self._max_message_size = max_message_size
         self._window_bytes = window_bytes
-        self._response_timeout = response_timeout
+        # There is a limit to what a queue, and more so a selector, can be told.
+        self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
         self._processes = PerProcess(_Process)
 
     def __call__(
@@ -316,13 +320,6 @@ def _takeover(environ: WSGIEnvironment) -> RawSocket | None:
 def _log_host_error(environ: WSGIEnvironment) -> None:
     method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
     _logger.info("%s %r: HostError before the application was called", method, path)
-
-
-def require_at_least(least: float, **values: float) -> None:
-    """Raise `ValueError` for a number that is less, or none."""
-    for name, value in values.items():
-        if not value >= least:  # nan is not
-            raise ValueError(f"{name}: {value} is less than {least}")
 
 
 def _require_asgi3(app: object) -> None:

@@ -8,6 +8,7 @@ from types import FunctionType
 
 import anyio.to_thread
 
+from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
@@ -78,12 +79,12 @@ class WsgiToAsgi:
             raise TypeError(f"app: not callable: {app!r:.80}")
         if max_threads is None:
             max_threads = 1 if threads == 1 else threads + 2000
-        _require_at_least(1, threads=threads, window_bytes=window_bytes)
+        require_at_least(1, threads=threads, window_bytes=window_bytes)
         if duplicate_header_limit is not None:
-            _require_at_least(1, duplicate_header_limit=duplicate_header_limit)
-        _require_at_least(threads, max_threads=max_threads)
-        _require_at_least(0, idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
-        _require_at_least(0, max_queue=max_queue or 0, max_body_size=max_body_size or 0)
+            require_at_least(1, duplicate_header_limit=duplicate_header_limit)
+        require_at_least(threads, max_threads=max_threads)
+        require_at_least(0, idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
+        require_at_least(0, max_queue=max_queue or 0, max_body_size=max_body_size or 0)
         self.app = app
         self._pool = WorkerPool(
             threads=threads,
@@ -192,12 +193,6 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "websocket.close"})
     except OSError:
         pass  # the client left without waiting for it
-
-
-def _require_at_least(least: float, **values: float) -> None:
-    for name, value in values.items():
-        if not value >= least:  # nan is not
-            raise ValueError(f"{name}: {value} is less than {least}")
 
 
 def _name_of(app: object) -> str:

@@ -251,6 +251,14 @@ def test_a_timeout_is_longer_than_nothing(name: str, seconds: float) -> None:
         AsgiToWsgi(Recorder(), **arguments)
 
 
+@pytest.mark.parametrize("seconds", [1e7, 1e12, float("inf")])
+def test_a_timeout_may_be_longer_than_a_thread_can_wait(adapt: Adapt, seconds: float) -> None:
+    timeouts = {"startup_timeout": seconds, "response_timeout": seconds}
+    adapter = adapt(Recorder(), shutdown_timeout=seconds, **timeouts)
+    assert Host().serve(adapter).body == b"ok"
+    adapter.close()
+
+
 @pytest.mark.parametrize("seconds", [-1, float("nan")])
 def test_the_shutdown_timeout_is_not_negative(seconds: float) -> None:
     with pytest.raises(ValueError, match=f"shutdown_timeout: {seconds} is less than 0"):

@@ -840,6 +840,13 @@ def test_an_application_that_does_not_answer_times_out(adapt: Adapt) -> None:
     assert error.field == "response_timeout"
 
 
+def test_the_timeout_may_be_longer_than_a_selector_can_wait(adapt: Adapt) -> None:
+    with Peer(adapt(recording(ACCEPT), response_timeout=1e7)) as peer:
+        peer.accepted()
+        peer.hang_up()
+        peer.served()
+
+
 def test_the_timeout_is_for_the_answer_only(adapt: Adapt, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float | None] = []
     wait = SocketWaiter.wait
