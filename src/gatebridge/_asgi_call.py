@@ -10,14 +10,14 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from io import BufferedReader
 from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, NamedTuple, TypeAlias
 
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
-from gatebridge._concurrency.loop import Signal
+from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead, has_content
@@ -119,7 +119,7 @@ class AsgiCall:
         self._portal = portal
         self._window = window_bytes
         self._ended = ended
-        self._context: Context | None = copy_context()
+        self._context: Context | None = context_for_thread()
         self._changed: list[Signal] = []  # who waits for whatever changes
         self.tasks: SimpleQueue[Task] = SimpleQueue()
 

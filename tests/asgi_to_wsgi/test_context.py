@@ -7,12 +7,14 @@ import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
 from asgi_to_wsgi.apps import Gate, body, http, sending, start
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
+from asgi_to_wsgi.threads import Thread
 from gatebridge.types import Receive, Scope, Send
 
 pytestmark = [pytest.mark.direction("a2w"), pytest.mark.clause("W-CALL-03")]
@@ -55,6 +57,25 @@ def test_the_context_of_the_server_flows_in(adapt: Adapt) -> None:
     gate.open()
     adapter.close()
     assert seen == ["of the server"] * 5
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_a_server_within_another_event_loop_does_no_harm(adapt: Adapt, kind: str) -> None:
+    """It may have left a note of its kind in the context of the server's thread."""
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await anyio.lowlevel.checkpoint()
+        await sending(start(), body(b"slept"))(scope, receive, send)
+
+    adapter, host = adapt(app), Host()
+
+    async def main() -> None:
+        context = contextvars.copy_context()
+        Thread(lambda: context.run(host.serve, adapter)).join()
+
+    anyio.run(main, backend=kind)
+    assert host.body == b"slept"
 
 
 def test_what_the_application_sets_stays_with_the_request(adapt: Adapt) -> None:
