@@ -238,6 +238,16 @@ def test_an_input_that_ends_by_itself_is_read(adapt: Adapt, value: Any, method: 
     assert app.body == b"parts"
 
 
+@pytest.mark.clause("C-18", "W-ENV-06")
+@pytest.mark.parametrize("length", ["", " ", "\t"])
+@pytest.mark.parametrize("terminated", [True, False])
+def test_a_blank_length_is_none(adapt: Adapt, length: str, terminated: bool) -> None:
+    app = Reader()
+    environ = {"CONTENT_LENGTH": length, "wsgi.input_terminated": terminated}
+    Host([b"parts"], length=None, method="POST", **environ).serve(adapt(app))
+    assert app.body == (b"parts" if terminated else b"")
+
+
 @pytest.mark.clause("C-02", "D-51")
 @pytest.mark.parametrize("value", [False, 0, "", None])
 def test_the_value_counts_not_the_key(adapt: Adapt, value: Any) -> None:

@@ -48,8 +48,9 @@ class RequestMessages:
         self._length: int | None = None  # unknown
         coded = "HTTP_TRANSFER_ENCODING" in environ
         if environ.get("CONTENT_LENGTH") and not coded:
-            self._length = next(int(v) for n, v in scope["headers"] if n == b"content-length")
-        elif not environ.get("wsgi.input_terminated"):
+            lengths = (int(v) for n, v in scope["headers"] if n == b"content-length")
+            self._length = next(lengths, None)  # blanks are none
+        if self._length is None and not environ.get("wsgi.input_terminated"):
             if coded:
                 raise _length_required()
             self._length = 0
