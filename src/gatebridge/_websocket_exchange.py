@@ -92,6 +92,7 @@ class WebSocketExchange(Exchange):
             raise
         if first is not None and not isinstance(first, Accept):
             self._ahead.append(first)
+            del first  # no cycle through the frames of the traceback, if it is an error
             return super().respond(start_response)
         self._over = True
         if self._error is not None:

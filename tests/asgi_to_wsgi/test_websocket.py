@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import subprocess
 import sys
+import weakref
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,7 +20,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 
 from asgi_to_wsgi.apps import Event, Recorder, body, http, start
 from asgi_to_wsgi.conftest import Adapt
-from asgi_to_wsgi.host import HANG
+from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.peer import (
     ACCEPT,
     CONNECT,
@@ -827,6 +830,36 @@ def test_close_of_the_adapter_before_an_answer_is_an_error(adapt: Adapt) -> None
         connected.happens()
         adapter.close()
         assert isinstance(peer.join(), UnavailableError)
+
+
+def test_an_error_instead_of_an_answer_does_not_outlive_the_request(adapt: Adapt) -> None:
+    """It goes at once, not at the next run of the collector."""
+    failures: list[weakref.ref[Exception]] = []
+
+    class NoAnswerError(Exception):
+        def __init__(self) -> None:
+            failures.append(weakref.ref(self))
+
+    @websocket
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise NoAnswerError
+
+    adapter = adapt(app)
+    headers = {
+        "upgrade": "websocket",
+        "connection": "upgrade",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    near, far = socket.socketpair()
+    gc.disable()
+    try:
+        with near, far, suppress(NoAnswerError):
+            Host(headers=headers, **{"werkzeug.socket": far}).serve(adapter)
+        adapter.close()
+        assert [failure() for failure in failures] == [None]
+    finally:
+        gc.enable()
 
 
 def test_an_application_that_does_not_answer_times_out(adapt: Adapt) -> None:
