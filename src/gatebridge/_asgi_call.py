@@ -127,9 +127,10 @@ class AsgiCall:
         return f"{self._method} {self._path!r}"
 
     def start(self) -> None:
-        """Start the task."""
+        """Start the task, unless it was cut off before."""
         context, self._context = self._context, None
-        assert context is not None
+        if context is None:
+            return
         self._cancel = self._portal.spawn(self._run, context)
 
     async def _run(self) -> None:
@@ -182,14 +183,18 @@ class AsgiCall:
 
     def cut_off(self, why: GatebridgeError | None = None) -> None:
         """Cancel the task; the thread, if it waits, raises ``why``."""
-        if self._cancel is None:
-            return
+        if self._cancel is None and self._context is None:
+            return  # it has ended
         self._cut_off = True
         if not self._complete:
             self.depart()
             if why is not None:
                 self.tasks.put(why)
-        self._cancel()
+        if self._cancel is not None:
+            self._cancel()
+        else:  # its thread is just about to have it started
+            self._context = None
+            self._ended(self)
 
     def lost(self) -> None:
         """Let the thread raise that the loop has ended; thread-safe."""

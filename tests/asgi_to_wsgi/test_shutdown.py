@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -27,6 +28,8 @@ from asgi_to_wsgi.apps import (
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.threads import Thread
+from gatebridge._asgi_call import AsgiCall
+from gatebridge._concurrency.loop import LoopHandle
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 
@@ -506,3 +509,38 @@ def test_a_shutdown_may_use_worker_threads(adapt: Adapt) -> None:
     with adapt(living(lifespan)):
         pass
     assert len(threads) == 1
+
+
+def test_a_request_that_is_cut_off_before_it_starts_never_does(
+    adapt: Adapt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application's lifespan is over by then, though the loop still has another user."""
+    monkeypatch.setattr("gatebridge._asgi_session._GRACE_SECONDS", 0.01)
+    late, closed, app = Event(), Event(), Recorder()
+    call_soon = LoopHandle.call_soon
+
+    def slow_call_soon(handle: LoopHandle, callback: Callable[[], None]) -> bool:
+        if getattr(callback, "__func__", None) is AsgiCall.start:
+            late.set()
+            closed.happens()
+        return call_soon(handle, callback)
+
+    adapt(Recorder()).startup()
+    adapter = adapt(app, shutdown_timeout=0)
+    adapter.startup()
+    monkeypatch.setattr(LoopHandle, "call_soon", slow_call_soon)
+    served: list[Exception] = []
+
+    def serve() -> None:
+        try:
+            Host().serve(adapter)
+        except UnavailableError as exc:
+            served.append(exc)
+
+    thread = Thread(serve)
+    late.happens()
+    adapter.close()
+    closed.set()
+    thread.join()
+    assert [str(error) for error in served] == ["close(): came before the end of the response"]
+    assert app.events == ["startup", "shutdown"]
