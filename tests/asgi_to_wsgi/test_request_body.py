@@ -243,7 +243,7 @@ def test_an_input_that_ends_by_itself_is_read(adapt: Adapt, value: Any, method: 
 @pytest.mark.parametrize("terminated", [True, False])
 def test_a_blank_length_is_none(adapt: Adapt, length: str, terminated: bool) -> None:
     app = Reader()
-    environ = {"CONTENT_LENGTH": length, "wsgi.input_terminated": terminated}
+    environ: dict[str, Any] = {"CONTENT_LENGTH": length, "wsgi.input_terminated": terminated}
     Host([b"parts"], length=None, method="POST", **environ).serve(adapt(app))
     assert app.body == (b"parts" if terminated else b"")
 

@@ -855,7 +855,8 @@ def test_an_error_instead_of_an_answer_does_not_outlive_the_request(adapt: Adapt
     gc.disable()
     try:
         with near, far, suppress(NoAnswerError):
-            Host(headers=headers, **{"werkzeug.socket": far}).serve(adapter)
+            environ: dict[str, Any] = {"werkzeug.socket": far}
+            Host(headers=headers, **environ).serve(adapter)
         adapter.close()
         assert [failure() for failure in failures] == [None]
     finally:
