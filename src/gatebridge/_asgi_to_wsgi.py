@@ -162,57 +162,62 @@ class AsgiToWsgi:
         if session is None or session.portal.ended:
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
-        if "HTTP_UPGRADE" in environ and (raw := _takeover(environ)) is not None:
-            return self._serve_websocket(environ, start_response, session, raw)
+        raw = _takeover(environ) if "HTTP_UPGRADE" in environ else None
         try:
-            scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
-            if session.state is not None:
-                scope["state"] = session.state.copy()
-            body = RequestMessages(environ, scope, self._max_body_size)
-            part = body.read_early()
+            if raw is None:
+                call, exchange = self._http(environ, session)
+            else:
+                call, exchange = self._websocket(environ, session, raw)
         except RequestError as exc:
             return answer(environ, start_response, exc)
         except HostError:
-            _log_host_error(environ)
+            method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
+            _logger.info("%s %r: HostError before the application was called", method, path)
             raise
-        portal, window = session.portal, self._window_bytes
-        call = AsgiCall(self.app, scope, part, portal, window, session.request_ended)
-        exchange = Exchange(call, portal.handle, body, environ, window, self._response_timeout)
         session.submit(call)
         return exchange.respond(start_response)
 
-    def _serve_websocket(
-        self,
-        environ: WSGIEnvironment,
-        start_response: StartResponse,
-        session: Session,
-        raw: RawSocket,
-    ) -> Iterable[bytes]:
-        """Serve a WebSocket handshake over a connection that the server lets us have."""
+    def _http(self, environ: WSGIEnvironment, session: Session) -> tuple[AsgiCall, Exchange]:
+        """Return both sides of an HTTP request.
+
+        Raises:
+            RequestError: It is to be refused.
+            HostError: The server breaks PEP 3333.
+        """
+        scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
+        if session.state is not None:
+            scope["state"] = session.state.copy()
+        body = RequestMessages(environ, scope, self._max_body_size)
+        part = body.read_early()
+        portal, window = session.portal, self._window_bytes
+        call = AsgiCall(self.app, scope, part, portal, window, session.request_ended)
+        timeout = self._response_timeout
+        return call, Exchange(call, portal.handle, body, environ, window, timeout)
+
+    def _websocket(
+        self, environ: WSGIEnvironment, session: Session, raw: RawSocket
+    ) -> tuple[AsgiCall, Exchange]:
+        """Return both sides of a WebSocket over a connection that the server lets us have.
+
+        Raises:
+            RequestError: As `_http`.
+            HostError: As `_http`.
+        """
         # These need wsproto, which is imported for a first handshake only.
         from gatebridge._bodies.websocket_wire import WebSocketWire  # noqa: PLC0415
         from gatebridge._websocket_exchange import WebSocketExchange  # noqa: PLC0415
 
-        try:
-            scope: dict[str, Any] = websocket_scope_from_environ(environ)  # type: ignore[assignment]
-            if session.state is not None:
-                scope["state"] = session.state.copy()
-            body = RequestMessages(environ, {**scope, "method": "GET"}, None)
-            wire = WebSocketWire(
-                handshake_key(environ), scope["subprotocols"], self._max_message_size
-            )
-        except RequestError as exc:
-            return answer(environ, start_response, exc)
-        except HostError:
-            _log_host_error(environ)
-            raise
+        scope: dict[str, Any] = websocket_scope_from_environ(environ)  # type: ignore[assignment]
+        if session.state is not None:
+            scope["state"] = session.state.copy()
+        body = RequestMessages(environ, {**scope, "method": "GET"}, None)
+        wire = WebSocketWire(handshake_key(environ), scope["subprotocols"], self._max_message_size)
         portal, window = session.portal, self._window_bytes
         call = WebSocketCall(self.app, scope, portal, window, session.request_ended)
-        exchange = WebSocketExchange(
-            call, portal.handle, body, environ, window, self._response_timeout, raw, wire
+        timeout = self._response_timeout
+        return call, WebSocketExchange(
+            call, portal.handle, body, environ, window, timeout, raw, wire
         )
-        session.submit(call)
-        return exchange.respond(start_response)
 
     def startup(self) -> None:
         """Start the event loop and the application, unless they run; also after `close`.
@@ -315,11 +320,6 @@ def _takeover(environ: WSGIEnvironment) -> RawSocket | None:
         )
         return None
     return raw
-
-
-def _log_host_error(environ: WSGIEnvironment) -> None:
-    method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
-    _logger.info("%s %r: HostError before the application was called", method, path)
 
 
 def _require_asgi3(app: object) -> None:
