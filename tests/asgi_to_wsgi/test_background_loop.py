@@ -182,15 +182,18 @@ def test_as_many_requests_run_at_once_as_the_server_has_threads(
     adapt: Adapt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASGI_THREADS", "1")
-    all_there = Event()
+    all_there: list[anyio.Event] = []
     waiting: list[str] = []
 
     @http
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if not waiting:
+            all_there.append(anyio.Event())
         waiting.append(scope["path"])
         if len(waiting) == 30:
-            all_there.set()
-        await awhile(all_there)
+            all_there[0].set()
+        with anyio.fail_after(HANG):
+            await all_there[0].wait()
         await sending(start(), body(b"ok"))(scope, receive, send)
 
     adapter = adapt(app)
