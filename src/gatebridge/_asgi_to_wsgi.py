@@ -88,7 +88,8 @@ class AsgiToWsgi:
             adapter is closed, and how many the application may then take to shut down.
         response_timeout: How many seconds the application may let the server wait for the
             beginning of the response, or for its next part; None for any time.
-        window_bytes: How much of a response may wait for the client, in each request.
+        window_bytes: How much of a response may wait for the client, in each request. These are
+            few: each streamed response has one of the server's threads.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
         max_message_size: The largest WebSocket message in bytes that a client may send; a larger
@@ -112,7 +113,7 @@ class AsgiToWsgi:
         startup_timeout: float | None = 120.0,
         shutdown_timeout: float = 30.0,
         response_timeout: float | None = None,
-        window_bytes: int = 262144,
+        window_bytes: int = 1048576,
         max_body_size: int | None = None,
         max_message_size: int | None = 16777216,
     ) -> None:
