@@ -74,8 +74,7 @@ class Session:
             UnavailableError: The event loop has ended, or the interpreter exits.
         """
         try:
-            if _exiting == os.getpid():
-                raise UnavailableError("startup", "the interpreter exits")
+            refuse_at_exit()
             self.portal.call(lambda: self._start_up(timeout))
         except BaseException:
             self._release()
@@ -219,6 +218,12 @@ def closed_error() -> UnavailableError:
 
 _open_sessions: PerProcess[set[Session]] = PerProcess(set)
 _exiting: int | None = None  # the process that is at its end, and takes no more sessions
+
+
+def refuse_at_exit() -> None:
+    """Raise `UnavailableError` if nothing would shut down what is started now."""
+    if _exiting == os.getpid():
+        raise UnavailableError("startup", "the interpreter exits")
 
 
 def _close_open_sessions() -> None:

@@ -18,7 +18,7 @@ from typing_extensions import Self
 from gatebridge._arguments import require_at_least
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_session import Session, closed_error
+from gatebridge._asgi_session import Session, closed_error, refuse_at_exit
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._concurrency.background import (
@@ -302,6 +302,7 @@ class AsgiToWsgi:
             refuse_portal_thread(self._portal)
 
     def _new_session(self) -> Session:
+        refuse_at_exit()  # from 3.12 on, no thread can be started then
         if self._portal is None:
             portal, release = share_loop(self._backend, self._backend_options)
         elif self._portal_pid == os.getpid():

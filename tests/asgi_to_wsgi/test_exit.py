@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -51,7 +52,7 @@ def test_the_application_shuts_down_when_a_script_fails(anyio_backend: Any) -> N
         status=1,
         says=ALL,
     )
-    assert result.stderr.count("Error") == 1, result.stderr
+    assert result.stderr.count("Traceback") == 1, result.stderr
 
 
 @pytest.mark.clause("A-LIFE-05")
@@ -80,6 +81,9 @@ def test_an_adapter_that_was_closed_is_not_shut_down_again_at_the_exit(anyio_bac
     )
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="CPython 3.12 starts no thread once the exit has begun"
+)
 @pytest.mark.clause("A-LIFE-05")
 @pytest.mark.parametrize("how", ["anyio.to_thread.run_sync(f)", "loop().run_in_executor(None, f)"])
 def test_a_shutdown_at_the_exit_may_use_worker_threads(anyio_backend: Any, how: str) -> None:

@@ -43,6 +43,7 @@ class _BackgroundLoop:
         self.users = 0
         self.portal: Portal | None = None
         self._error: BaseException | None = None
+        self._over = False  # it was stopped, and has nothing left to do
         self._opened = threading.Event()
         # A daemon, for a loop that never ends must not hold up the process.
         run = partial(contextvars.Context().run, self._run)  # with nothing of the first request's
@@ -74,16 +75,23 @@ class _BackgroundLoop:
     def _run(self) -> None:
         _of_thread.loop = os.getpid(), self.kind
         try:
-            anyio.run(run_portal, self._open, backend=self.kind[0], backend_options=self._options)
+            anyio.run(self._main, backend=self.kind[0], backend_options=self._options)
         except BaseException as exc:
             self._error = exc
-            if self.portal is not None:
+            if self._over:
+                # As in CPython 3.12, which starts no thread at the exit to end the executor in.
+                _logger.debug("the event loop could not be closed: %r", exc)
+            elif self.portal is not None:
                 # On asyncio a task that raises SystemExit ends the loop.
                 _logger.critical("the event loop was ended by an error", exc_info=exc)
         finally:
             if self.portal is not None:
                 self.portal.end()
             self._opened.set()
+
+    async def _main(self) -> None:
+        await run_portal(self._open)
+        self._over = True
 
     def _open(self, portal: Portal) -> None:
         self.portal = portal
