@@ -18,7 +18,10 @@ _OFFERED = [
     "__version__",
     "environ_from_scope",
     "errors",
+    "interface",
     "scope_from_environ",
+    "to_asgi",
+    "to_wsgi",
     "types",
 ]
 

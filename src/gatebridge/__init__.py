@@ -1,7 +1,9 @@
 """Bidirectional WSGI/ASGI adapter: applications of either kind on servers of the other."""
 
 from gatebridge import errors, types
+from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._interface import interface
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__
@@ -13,6 +15,9 @@ __all__ = [
     "__version__",
     "environ_from_scope",
     "errors",
+    "interface",
     "scope_from_environ",
+    "to_asgi",
+    "to_wsgi",
     "types",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import threading
@@ -28,6 +27,7 @@ from gatebridge._concurrency.background import (
     share_loop,
 )
 from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
@@ -117,7 +117,7 @@ class AsgiToWsgi:
         max_body_size: int | None = None,
         max_message_size: int | None = 16777216,
     ) -> None:
-        _require_asgi3(app)
+        require_asgi3(app)
         if backend not in ("asyncio", "trio"):
             raise ValueError(f"backend: neither 'asyncio' nor 'trio': {backend!r:.80}")
         if lifespan not in ("auto", "on", "off"):
@@ -322,31 +322,3 @@ def _takeover(environ: WSGIEnvironment) -> RawSocket | None:
         )
         return None
     return raw
-
-
-def _require_asgi3(app: object) -> None:
-    """Raise `TypeError` for what can be told from an ASGI 3 application without calling it."""
-    if not callable(app):
-        raise TypeError(f"app: not callable: {app!r:.80}")
-    try:
-        signature = inspect.signature(app)
-    except (TypeError, ValueError):
-        return  # written in C, or the like
-    if _takes(signature, 3):
-        return
-    if _takes(signature, 1):
-        raise TypeError(
-            "app: an ASGI 2 application (it takes one argument, not three); wrap it by "
-            "asgiref.compatibility.guarantee_single_callable"
-        )
-    if _takes(signature, 2):
-        raise TypeError("app: it takes two arguments, not three: a WSGI application?")
-    raise TypeError(f"app: not called with scope, receive and send: {app!r:.80}{signature}")
-
-
-def _takes(signature: inspect.Signature, count: int) -> bool:
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True

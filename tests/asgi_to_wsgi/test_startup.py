@@ -292,9 +292,17 @@ def test_what_is_no_asgi_application_is_refused() -> None:
 
     def none() -> None: ...
 
-    for app, text in ((wsgi, "a WSGI application"), (none, "not called with"), (3, "not callable")):
+    def four(scope: Any, receive: Any, send: Any, more: Any) -> None: ...
+
+    refused: list[tuple[Any, str]] = [
+        (wsgi, "a WSGI application"),
+        (none, "a factory, to be called first"),
+        (four, "not called with scope, receive and send"),
+        (3, "not callable"),
+    ]
+    for app, text in refused:
         with pytest.raises(TypeError, match=text):
-            AsgiToWsgi(app)  # type: ignore[arg-type]
+            AsgiToWsgi(app)
 
 
 def test_an_application_whose_signature_is_not_known_is_taken() -> None:
