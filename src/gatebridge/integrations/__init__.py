@@ -1,0 +1,1 @@
+"""What frameworks need beyond the adapters; each module imports its framework."""
