@@ -100,7 +100,7 @@ class LifespanShim:
         if hasattr(manager, "__aenter__"):
             return cast("AbstractAsyncContextManager[_State]", manager)
         if hasattr(manager, "__enter__"):
-            return _in_threads(manager)
+            return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
         raise TypeError(
             f"lifespan: it gave no context manager: {manager!r:.80}; "
             "decorate a generator function by contextlib.asynccontextmanager"
