@@ -13,7 +13,11 @@ import gatebridge
 from gatebridge import errors, types
 
 _OFFERED = [
+    "AsgiMounts",
     "AsgiToWsgi",
+    "LifespanManager",
+    "LifespanShim",
+    "WsgiMounts",
     "WsgiToAsgi",
     "__version__",
     "environ_from_scope",

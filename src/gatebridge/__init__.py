@@ -2,15 +2,23 @@
 
 from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
+from gatebridge._asgi_mounts import AsgiMounts
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._interface import interface
+from gatebridge._lifespan_manager import LifespanManager
+from gatebridge._lifespan_shim import LifespanShim
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__
+from gatebridge._wsgi_mounts import WsgiMounts
 from gatebridge._wsgi_to_asgi import WsgiToAsgi
 
 __all__ = [
+    "AsgiMounts",
     "AsgiToWsgi",
+    "LifespanManager",
+    "LifespanShim",
+    "WsgiMounts",
     "WsgiToAsgi",
     "__version__",
     "environ_from_scope",

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._interface import interface
+from gatebridge._lifespan_shim import LifespanShim
+from gatebridge._translate.mounts import by_prefix
 from gatebridge._wsgi_to_asgi import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 
+AnyApplication = ASGIApplication | WSGIApplication
 
-def to_asgi(app: ASGIApplication | WSGIApplication) -> ASGIApplication:
+T = TypeVar("T", ASGIApplication, WSGIApplication)
+
+
+@runtime_checkable
+class Living(Protocol):
+    """A WSGI application that starts and ends, as `AsgiToWsgi` and `WsgiMounts` do."""
+
+    def startup(self) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> object: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> object: ...
+
+
+def to_asgi(app: AnyApplication) -> ASGIApplication:
     """Return the application itself if it is an ASGI application, else within `WsgiToAsgi`.
+
+    One that starts and ends, as `WsgiMounts`, does so with the lifespan of the result.
 
     Raises:
         TypeError: As `interface`.
     """
     if interface(app) == "asgi":
         return cast("ASGIApplication", app)
-    return WsgiToAsgi(cast("WSGIApplication", app))
+    adapted = WsgiToAsgi(cast("WSGIApplication", app))
+    if not isinstance(app, Living):
+        return adapted
+    living = app
+
+    @contextmanager
+    def lifespan(_: object) -> Generator[None, None, None]:
+        with living:
+            yield
+
+    return LifespanShim(adapted, lifespan)
 
 
-def to_wsgi(app: ASGIApplication | WSGIApplication) -> WSGIApplication:
+def to_wsgi(app: AnyApplication) -> WSGIApplication:
     """Return the application itself if it is a WSGI application, else within `AsgiToWsgi`.
 
     Raises:
@@ -30,3 +67,39 @@ def to_wsgi(app: ASGIApplication | WSGIApplication) -> WSGIApplication:
     if interface(app) == "wsgi":
         return cast("WSGIApplication", app)
     return AsgiToWsgi(cast("ASGIApplication", app))
+
+
+class Adapted(NamedTuple, Generic[T]):
+    """Applications after their adaptation: one that was given twice is one."""
+
+    default: T
+    mounts: dict[str, T]
+    """By decoded prefix, in the order given."""
+    parts: list[tuple[str, T]]
+    """All of them, each once, with names for messages."""
+
+
+def adapt_all(
+    adapt: Callable[[AnyApplication], T],
+    default: AnyApplication,
+    mounts: Mapping[str, AnyApplication],
+) -> Adapted[T]:
+    """Adapt a default application and those that are mounted beside it.
+
+    Raises:
+        TypeError: An application is of neither kind; names its prefix.
+        ValueError: As `by_prefix`.
+    """
+    parts: dict[int, tuple[str, T]] = {}
+
+    def adapted(name: str, app: AnyApplication) -> T:
+        if id(app) not in parts:
+            try:
+                parts[id(app)] = name, adapt(app)
+            except TypeError as exc:
+                raise TypeError(f"{name}: {exc}") from None
+        return parts[id(app)][1]
+
+    first = adapted("the default application", default)
+    others = {prefix: adapted(prefix, app) for prefix, app in by_prefix(mounts).items()}
+    return Adapted(first, others, list(parts.values()))

@@ -80,7 +80,7 @@ class Session:
             self._release()
             raise
         self.portal.guests.add(self)
-        _open_sessions.get().add(self)
+        _open_sessions.get()[self] = None
 
     def submit(self, call: AsgiCall) -> None:
         """Start a request.
@@ -139,7 +139,7 @@ class Session:
 
     def _let_go(self) -> None:
         self.portal.guests.discard(self)
-        _open_sessions.get().discard(self)
+        _open_sessions.get().pop(self, None)
         self._release()
         self._closed.set()
 
@@ -216,7 +216,7 @@ def closed_error() -> UnavailableError:
     return UnavailableError("close()", "the adapter was closed")
 
 
-_open_sessions: PerProcess[set[Session]] = PerProcess(set)
+_open_sessions: PerProcess[dict[Session, None]] = PerProcess(dict)  # as they were opened
 _exiting: int | None = None  # the process that is at its end, and takes no more sessions
 
 
@@ -230,7 +230,7 @@ def _close_open_sessions() -> None:
     """At the end of the interpreter, let every application shut down."""
     global _exiting  # noqa: PLW0603 - the interpreter's state, not ours
     _exiting = os.getpid()
-    for session in list(_open_sessions.get()):
+    for session in reversed(list(_open_sessions.get())):
         try:
             session.close()
         except Exception as exc:  # noqa: BLE001, PERF203 - the others shall have their turn

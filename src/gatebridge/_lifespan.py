@@ -1,4 +1,4 @@
-"""The server's side of the lifespan protocol, for one application on one event loop.
+"""The lifespan protocol: `Lifespan` is a server's side of it, `answer_lifespan` an application's.
 
 Source: ASGI lifespan 2.0.
 """
@@ -8,12 +8,13 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Literal
 
 import anyio
 
-from gatebridge.errors import AsgiAppError, LifespanError
-from gatebridge.types import ASGIApplication, LifespanScope, Message
+from gatebridge.errors import AsgiAppError, HostError, LifespanError
+from gatebridge.types import ASGIApplication, LifespanScope, Message, Receive, Send
 
 _logger = logging.getLogger("gatebridge")
 
@@ -30,15 +31,19 @@ class Lifespan:
     Args:
         app: The ASGI application.
         required: Whether an application that does not speak the protocol is an error.
+        state: For ``scope["state"]``, which the application may fill; a new one if None.
 
     Attributes:
-        state: What the application put into ``scope["state"]``; empty if it has no lifespan.
+        state: That dictionary; without the application's additions if it has no lifespan.
     """
 
-    def __init__(self, app: ASGIApplication, *, required: bool) -> None:
+    def __init__(
+        self, app: ASGIApplication, *, required: bool, state: dict[str, Any] | None = None
+    ) -> None:
         self._app = app
         self._required = required
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {} if state is None else state
+        self._given = dict(self.state)
         self._completed = ""  # the last event that the application said was complete
         self._events = iter(("lifespan.startup", "lifespan.shutdown"))
         self._event = ""  # the one that the application has to answer
@@ -82,7 +87,7 @@ class Lifespan:
             with anyio.move_on_after(math.inf if seconds is None else seconds):
                 await self._answered.wait()
         except BaseException:
-            self._scope.cancel()
+            await self._cancel()
             raise
         if self._failure is not None:
             await self._end_within(_GRACE_SECONDS)
@@ -98,13 +103,13 @@ class Lifespan:
                 "lifespan.startup", f"the application {what} instead of an answer"
             ) from self._error
         _logger.debug("the application %s instead of answering lifespan.startup", what)
-        self.state = {}
+        self.state = self._given
 
-    async def shutdown(self, seconds: float) -> None:
+    async def shutdown(self, seconds: float | None) -> None:
         """Let the application shut down, if it started and is still there.
 
         Args:
-            seconds: How many seconds it may take before it is cancelled.
+            seconds: How many seconds it may take before it is cancelled; None for any time.
 
         Raises:
             LifespanError: It failed, or took too long.
@@ -114,7 +119,7 @@ class Lifespan:
         self._answered = anyio.Event()
         self._stopping.set()
         # After the answer there may be some cleaning up.
-        in_time = await self._end_within(seconds)
+        in_time = await self._end_within(math.inf if seconds is None else seconds)
         if self._failure is not None:
             raise self._failure
         if not in_time and self._completed != "lifespan.shutdown":
@@ -132,10 +137,14 @@ class Lifespan:
                 await self._ended.wait()
                 in_time = True
         finally:
-            self._scope.cancel()
-        with anyio.move_on_after(_GRACE_SECONDS):
-            await self._ended.wait()
+            await self._cancel()
         return in_time
+
+    async def _cancel(self) -> None:
+        """Cancel the application's task, and give it a moment to clean up."""
+        self._scope.cancel()
+        with anyio.move_on_after(_GRACE_SECONDS, shield=True):
+            await self._ended.wait()
 
     async def _receive(self) -> Message:
         event = next(self._events, None)
@@ -160,3 +169,50 @@ class Lifespan:
         else:
             raise AsgiAppError(repr(kind)[:80], f"no answer to {self._event}")
         self._answered.set()
+
+
+async def answer_lifespan(
+    receive: Receive, send: Send, life: AbstractAsyncContextManager[object]
+) -> None:
+    """Speak the protocol for a context manager: entered at startup, left at shutdown.
+
+    What it raises is reported with the reason; what is no `Exception` is raised as well.
+
+    Raises:
+        HostError: The server sent another message than is due.
+    """
+    await _receive(receive, "lifespan.startup")
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(life)
+        except _REPORTED as exc:
+            await _report(send, "lifespan.startup.failed", exc)
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await _receive(receive, "lifespan.shutdown")
+        try:
+            await stack.aclose()
+        except _REPORTED as exc:
+            await _report(send, "lifespan.shutdown.failed", exc)
+            return
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+_REPORTED = (Exception, SystemExit, KeyboardInterrupt)  # not the end of the task itself
+
+
+async def _receive(receive: Receive, event: str) -> None:
+    message = await receive()
+    if message["type"] != event:
+        raise HostError("type", f"not {event}: {message['type']!r:.80}")
+
+
+async def _report(send: Send, kind: str, exc: BaseException) -> None:
+    if isinstance(exc, LifespanError):
+        reason = exc.reason  # of an application that has reported it likewise
+    else:
+        reason = f"{type(exc).__name__}: {exc}"
+        _logger.error("%s: %s", kind, reason, exc_info=exc)
+    await send({"type": kind, "message": reason})
+    if not isinstance(exc, Exception):
+        raise exc

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from types import FunctionType
 
 import anyio.to_thread
@@ -12,6 +13,7 @@ from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
+from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
@@ -132,7 +134,7 @@ class WsgiToAsgi:
             environ.update(self._extra_environ)
             await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
         elif kind == "lifespan":
-            await self._live(receive, send)
+            await answer_lifespan(receive, send, self._live())
         elif kind == "websocket":
             await _refuse_websocket(scope, receive, send)
         else:
@@ -142,23 +144,17 @@ class WsgiToAsgi:
         """Return how many threads there are and what they do; see `PoolStatistics`."""
         return self._pool.statistics()
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Answer the lifespan protocol for the application, which knows none."""
-        message = await receive()
-        if message["type"] != "lifespan.startup":
-            raise HostError("type", f"not lifespan.startup: {message['type']!r:.80}")
+    @asynccontextmanager
+    async def _live(self) -> AsyncGenerator[None, None]:
+        """Be there for requests; at the end let go of the threads."""
         self._lifespans += 1
         self._pool.open()
         try:
-            await send({"type": "lifespan.startup.complete"})
-            message = await receive()
-            if message["type"] != "lifespan.shutdown":
-                raise HostError("type", f"not lifespan.shutdown: {message['type']!r:.80}")
+            yield
         finally:
             self._lifespans -= 1
         if not self._lifespans:
             await self._drain()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _drain(self) -> None:
         """End the pool's threads; those that do not end in time are abandoned, by name.

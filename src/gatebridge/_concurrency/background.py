@@ -119,6 +119,12 @@ def refuse_loop_thread(backend: str, options: Mapping[str, Any]) -> None:
         raise own_thread_error()
 
 
+def refuse_loop_threads() -> None:
+    """Do as `refuse_loop_thread` for all of this process's loops."""
+    if _of_thread.loop is not None and _of_thread.loop[0] == os.getpid():
+        raise own_thread_error()
+
+
 def refuse_portal_thread(owner: BlockingPortal) -> None:
     """Do as `refuse_loop_thread` for a caller's portal."""
     # A private attribute, for what is public there either waits or starts a task.

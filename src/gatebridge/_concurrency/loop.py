@@ -14,7 +14,7 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 
@@ -170,6 +170,21 @@ def current_loop() -> LoopHandle:
             handle = LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, _AsyncioSignal)
         _current.handle = handle
     return handle
+
+
+def start_task(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
+    """Start a task that belongs to no task group, so that it may outlive the one that starts it.
+
+    The function must not raise, and runs in a copy of the caller's context.
+
+    Returns:
+        What to keep as long as the task runs: asyncio itself does not keep it alive.
+    """
+    handle = current_loop()
+    if handle.is_asyncio:
+        return handle.loop.create_task(function())
+    context = contextvars.copy_context()  # without it, trio takes that of its own beginning
+    return sys.modules["trio"].lowlevel.spawn_system_task(function, context=context)
 
 
 def context_for_thread() -> contextvars.Context:

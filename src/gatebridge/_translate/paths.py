@@ -50,6 +50,17 @@ def quote(path: bytes) -> str:
     return quote_from_bytes(path, safe=_UNRESERVED_IN_PATH)
 
 
+def mount_point(root: str) -> str:
+    """Return a mount point in its one spelling: a slash before it and none behind, or nothing."""
+    root = root.rstrip("/")
+    return root if not root or root[0] == "/" else "/" + root
+
+
+def starts_with(path: str, root: str) -> bool:
+    """Return whether a path leads to a mount point or below it: ``/apiary`` is not in ``/api``."""
+    return path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/")
+
+
 def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str) -> EnvironPaths:
     """Split a scope's path into ``SCRIPT_NAME`` and ``PATH_INFO``.
 
@@ -76,9 +87,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
     ):
         return "", path, path, None  # nearly every request
 
-    root = root_path.rstrip("/")
-    if root and root[0] != "/":
-        root = "/" + root
+    root = mount_point(root_path)
     script_name = native_from_text("root_path", root)
     request_path = raw_path.decode("latin-1") if raw_path else ""
     if path == "*" and method == "OPTIONS":
@@ -102,7 +111,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
 
 def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:
     """Return the exact bytes of ``PATH_INFO``, from ``raw_path`` where it agrees with ``path``."""
-    shortened = bool(root) and (path == root or path.startswith(root + "/"))
+    shortened = bool(root) and starts_with(path, root)
     rest = path[len(root) :] if shortened else path
     if raw_path is not None:
         exact = unquote_to_bytes(raw_path)
@@ -155,9 +164,7 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
     full = script + info or b"/"
     if full[0] != _SLASH and not (full == b"*" and method == "OPTIONS"):
         raise RequestError("PATH_INFO", f"does not start with a slash: {full[:80]!r}")
-    root = text_from_bytes(script.rstrip(b"/"))
-    if root and root[0] != "/":
-        root = "/" + root
+    root = mount_point(text_from_bytes(script))
     return ScopePaths(text_from_bytes(full), _raw_path(environ, full, script, info), root, host)
 
 

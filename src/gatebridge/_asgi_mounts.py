@@ -1,0 +1,126 @@
+"""`AsgiMounts`: applications of both kinds below one ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from anyio.lowlevel import RunVar
+
+from gatebridge._adapt import AnyApplication, adapt_all, to_asgi
+from gatebridge._lifespan import answer_lifespan
+from gatebridge._lifespan_manager import LifespanManager
+from gatebridge._lifespan_shim import running
+from gatebridge._translate.mounts import find_mount, longest_first
+from gatebridge._translate.paths import mount_point, starts_with
+from gatebridge.errors import LifespanError
+from gatebridge.types import ASGIApplication, Receive, Scope, Send
+
+_logger = logging.getLogger("gatebridge")
+
+
+class AsgiMounts:
+    """An ASGI application that hands requests and WebSockets on to others, by the path's prefix.
+
+    The longest prefix counts, and ends where a segment ends: ``/api`` has ``/api`` and ``/api/x``,
+    but not ``/apiary``. It moves into ``root_path``, as with Starlette's ``Mount``; ``path`` and
+    ``raw_path`` stay whole. WSGI applications are served by `WsgiToAsgi`.
+
+    All lifespans run: the default application's first, then the others in the order given, and
+    they end in reverse. If one fails to start, those before it are shut down, and the server is
+    told why. Each application has a state of its own, beside what the server's holds; one that is
+    mounted twice starts once.
+
+    Args:
+        default: The application for all other paths.
+        mounts: Prefixes, such as ``"/api"``, and the applications there. They may be
+            percent-encoded, and have slashes around them or not.
+
+    Raises:
+        TypeError: An application is of neither kind; names its prefix.
+        ValueError: A prefix is empty, given twice, or not UTF-8.
+
+    Source: ASGI HTTP 2.5 "HTTP Connection Scope"; ASGI lifespan 2.0; D-43 of the clauses.
+    """
+
+    def __init__(self, default: AnyApplication, mounts: Mapping[str, AnyApplication]) -> None:
+        self.default, self.mounts, self._parts = adapt_all(to_asgi, default, mounts)
+        self._longest_first = longest_first(self.mounts)
+        # By event loop: what the lifespan of each application has added to the state.
+        self._states: RunVar[dict[int, dict[str, Any]] | None]
+        self._states = RunVar(f"gatebridge-{id(self)}", None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a lifespan; hand on everything else.
+
+        Raises:
+            HostError: The server breaks the lifespan protocol.
+            Exception: Whatever an application raised.
+        """
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send, self._live(scope.get("state") or {}))
+            return
+        app, scope = self._route(scope)
+        if (states := self._states.get()) is not None:
+            own = states.get(id(app))
+            if own or "state" not in scope:
+                scope = {**scope, "state": {**(scope.get("state") or {}), **(own or {})}}
+        await app(scope, receive, send)
+
+    def _route(self, scope: Scope) -> tuple[ASGIApplication, Scope]:
+        """Return who is to be called, and with which scope."""
+        path = scope.get("path")
+        if path is None:  # another protocol than HTTP and WebSocket
+            return self.default, scope
+        root = mount_point(scope.get("root_path") or "")
+        # Where the server has taken the root off already, the whole path begins with it again.
+        rest = path[len(root) :] if starts_with(path, root) else path
+        found = find_mount(rest, self._longest_first)
+        if found is None:
+            return self.default, scope
+        prefix, app = found
+        return app, {**scope, "root_path": root + prefix, "path": root + rest}
+
+    @asynccontextmanager
+    async def _live(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
+        """Run all lifespans."""
+        states: dict[int, dict[str, Any]] = {}
+        token = self._states.set(states)
+        try:
+            async with AsyncExitStack() as stack:
+                for name, app in self._parts:
+                    manager = running(app, dict(given))
+                    try:
+                        state = await manager.__aenter__()
+                    except LifespanError as exc:
+                        raise LifespanError(exc.field, f"{name}: {exc.reason}") from exc
+                    stack.push_async_exit(partial(_leave, name, manager))
+                    # Only what is new: what the server's state holds may change for a request.
+                    states[id(app)] = {
+                        key: value
+                        for key, value in state.items()
+                        if key not in given or given[key] is not value
+                    }
+                yield
+        finally:
+            self._states.reset(token)
+
+
+async def _leave(
+    name: str,
+    manager: LifespanManager,
+    exc_type: type[BaseException] | None,
+    exc: BaseException | None,
+    traceback: TracebackType | None,
+) -> None:
+    """Shut one application down; of several failures the first one is raised."""
+    try:
+        await manager.__aexit__(exc_type, exc, traceback)
+    except LifespanError as failure:
+        if exc is None:
+            raise LifespanError(failure.field, f"{name}: {failure.reason}") from failure
+        _logger.error("%s: %s", name, failure)  # noqa: TRY400 - where it was raised says nothing

@@ -1,0 +1,97 @@
+"""`LifespanManager`: an application's lifespan, driven from outside."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import anyio
+
+from gatebridge._arguments import require_at_least
+from gatebridge._concurrency.loop import start_task
+from gatebridge._lifespan import Lifespan
+from gatebridge.types import ASGIApplication, Receive, Scope, Send
+
+
+class LifespanManager:
+    """Starts an ASGI application on entering ``async with``, and shuts it down on leaving.
+
+    For tests, and for frameworks that take in other applications. It gives the application's state.
+    An application that does not speak the lifespan protocol is left alone. The block may be entered
+    in one task and left in another, as test fixtures are; and again once it was left.
+
+    The manager is itself an ASGI application, for clients that call one: it calls the given one,
+    with a copy of the state in each scope that comes without.
+
+        manager = LifespanManager(app)
+        async with manager as state:
+            client = httpx.AsyncClient(transport=httpx.ASGITransport(manager), base_url="http://x")
+
+    Args:
+        app: The ASGI application.
+        startup_timeout: How many seconds the startup may take; None for any time.
+        shutdown_timeout: How many seconds the shutdown may take, before the application is
+            cancelled. They are granted also in a task that is itself being cancelled; with None,
+            for any time, they are not.
+        state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
+
+    Source: ASGI lifespan 2.0.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        *,
+        startup_timeout: float | None = 120.0,
+        shutdown_timeout: float | None = 30.0,
+        state: dict[str, Any] | None = None,
+    ) -> None:
+        for name, seconds in (("startup", startup_timeout), ("shutdown", shutdown_timeout)):
+            if seconds is not None:
+                require_at_least(0, **{f"{name}_timeout": seconds})
+        self.app = app
+        self._startup_timeout = startup_timeout
+        self._shutdown_timeout = shutdown_timeout
+        self._state = state
+        self._lifespan: Lifespan | None = None
+        self._task: object = None
+
+    async def __aenter__(self) -> dict[str, Any]:
+        """Start the application, and return its state.
+
+        Raises:
+            LifespanError: It failed, or took too long.
+            RuntimeError: It runs already.
+        """
+        if self._lifespan is not None:
+            raise RuntimeError("the lifespan has begun already")
+        self._lifespan = lifespan = Lifespan(self.app, required=False, state=self._state)
+        self._task = start_task(lifespan.run)
+        try:
+            await lifespan.startup(self._startup_timeout)
+        except BaseException:
+            self._lifespan = None
+            raise
+        return lifespan.state
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shut the application down.
+
+        Raises:
+            LifespanError: It failed, or took too long.
+        """
+        assert self._lifespan is not None
+        lifespan, self._lifespan = self._lifespan, None
+        with anyio.CancelScope(shield=self._shutdown_timeout is not None):
+            await lifespan.shutdown(self._shutdown_timeout)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application, with a copy of its state if the scope has none."""
+        if self._lifespan is not None and "state" not in scope:
+            scope = {**scope, "state": self._lifespan.state.copy()}
+        await self.app(scope, receive, send)

@@ -1,0 +1,133 @@
+"""`LifespanShim`: a lifespan for an application that has none, and around one that has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
+from functools import partial
+from typing import Any, cast
+
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+
+from gatebridge._lifespan import answer_lifespan
+from gatebridge._lifespan_manager import LifespanManager
+from gatebridge.types import ASGIApplication, Receive, Scope, Send
+
+_State = Mapping[str, Any] | None
+LifespanFunction = Callable[
+    [Any], AbstractAsyncContextManager[_State] | AbstractContextManager[_State]
+]
+
+
+class LifespanShim:
+    """ASGI middleware that gives an application a lifespan.
+
+    It answers the lifespan protocol for an application that does not speak it (Django, a WSGI
+    application in `WsgiToAsgi`, a bare function). One that does takes part: it is started within
+    the context manager that ``lifespan`` gives, and shut down before that is left.
+
+        @asynccontextmanager
+        async def lifespan(app):
+            async with open_database() as database:
+                yield {"database": database}
+
+        app = LifespanShim(WsgiToAsgi(flask_app), lifespan)
+
+    A startup or shutdown that fails is reported to the server with the reason, and with what the
+    application itself gave as such; other exceptions are also logged.
+
+    Args:
+        app: The ASGI application.
+        lifespan: Called with ``app`` at each startup, it returns an async or sync context manager;
+            a sync one is entered and left in worker threads. Its value is None, or a mapping that
+            joins the state, for the application's own startup and for requests.
+
+    Raises:
+        TypeError: ``app`` or ``lifespan`` is not callable.
+
+    Source: ASGI lifespan 2.0.
+    """
+
+    def __init__(self, app: ASGIApplication, lifespan: LifespanFunction | None = None) -> None:
+        for name, value in (("app", app), ("lifespan", lifespan or nullcontext)):
+            if not callable(value):
+                raise TypeError(f"{name}: not callable: {value!r:.80}")
+        self.app = app
+        self._lifespan = lifespan
+        # The state of each event loop, where the server has none.
+        self._state: RunVar[dict[str, Any] | None] = RunVar(f"gatebridge-{id(self)}", None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a lifespan; hand on everything else.
+
+        Raises:
+            HostError: The server breaks the lifespan protocol.
+            Exception: Whatever the application raised.
+        """
+        if scope["type"] == "lifespan":
+            await answer_lifespan(receive, send, self._live(scope.get("state")))
+            return
+        if "state" not in scope and (state := self._state.get()) is not None:
+            scope = {**scope, "state": state.copy()}
+        await self.app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _live(self, state: dict[str, Any] | None) -> AsyncGenerator[None, None]:
+        token = None
+        if state is None:
+            state = {}
+            token = self._state.set(state)
+        try:
+            async with self._given_lifespan() as mapping:
+                if mapping is not None:
+                    state.update(mapping)
+                async with running(self.app, state):
+                    yield
+        finally:
+            if token is not None:
+                self._state.reset(token)
+
+    def _given_lifespan(self) -> AbstractAsyncContextManager[_State]:
+        if self._lifespan is None:
+            return nullcontext()
+        manager = self._lifespan(self.app)
+        if hasattr(manager, "__aenter__"):
+            return cast("AbstractAsyncContextManager[_State]", manager)
+        if hasattr(manager, "__enter__"):
+            return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
+        raise TypeError(
+            f"lifespan: it gave no context manager: {manager!r:.80}; "
+            "decorate a generator function by contextlib.asynccontextmanager"
+        )
+
+
+@asynccontextmanager
+async def _in_threads(manager: AbstractContextManager[_State]) -> AsyncGenerator[_State, None]:
+    """Enter and leave a sync context manager in worker threads: it may take its time."""
+    value = await anyio.to_thread.run_sync(manager.__enter__)
+    try:
+        yield value
+    except BaseException as exc:
+        # Shielded, for this may be a cancellation.
+        with anyio.CancelScope(shield=True):
+            left = partial(manager.__exit__, type(exc), exc, exc.__traceback__)
+            if not await anyio.to_thread.run_sync(left):
+                raise
+    else:
+        await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
+
+
+def running(app: ASGIApplication, state: dict[str, Any]) -> LifespanManager:
+    """Return the lifespan of an application within another one's, for which the server sets limits.
+
+    Args:
+        app: The ASGI application.
+        state: For ``scope["state"]``; the application may add to it.
+    """
+    return LifespanManager(app, startup_timeout=None, shutdown_timeout=None, state=state)

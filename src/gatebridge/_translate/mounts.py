@@ -1,0 +1,52 @@
+"""Mount prefixes: how they are written, and which one a path is under.
+
+Source: D-04 and D-43 of the clauses; RFC 3986 section 2.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import unquote_to_bytes
+
+from gatebridge._translate.paths import mount_point, starts_with
+
+T = TypeVar("T")
+
+
+def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:
+    """Return the mounts by their decoded prefixes, in the order given.
+
+    A prefix is a URL's path: percent-encoded or not, with or without slashes around it.
+
+    Raises:
+        TypeError: A prefix is no text.
+        ValueError: One is empty, not UTF-8, or given twice.
+    """
+    table: dict[str, T] = {}
+    for given, app in mounts.items():
+        if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"mounts: a prefix has to be a str: {given!r:.80}")
+        try:
+            prefix = mount_point(unquote_to_bytes(given).decode())
+        except UnicodeDecodeError:
+            raise ValueError(f"mounts: {given!r:.80} is not UTF-8 when decoded") from None
+        if not prefix:
+            raise ValueError(f"mounts: {given!r} is where the default application is")
+        if prefix in table:
+            raise ValueError(f"mounts: {prefix!r:.80} is given twice")
+        table[prefix] = app
+    return table
+
+
+def longest_first(table: Mapping[str, T]) -> list[tuple[str, T]]:
+    """Return prefixes and what is mounted there, in the order in which to look."""
+    return sorted(table.items(), key=lambda item: -len(item[0]))
+
+
+def find_mount(path: str, mounts: Sequence[tuple[str, T]]) -> tuple[str, T] | None:
+    """Return the first prefix that a path is at or below, and what is mounted there."""
+    for mount in mounts:
+        if starts_with(path, mount[0]):
+            return mount
+    return None
