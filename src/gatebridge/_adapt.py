@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Generic, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._interface import interface
@@ -69,22 +69,16 @@ def to_wsgi(app: AnyApplication) -> WSGIApplication:
     return AsgiToWsgi(cast("ASGIApplication", app))
 
 
-class Adapted(NamedTuple, Generic[T]):
-    """Applications after their adaptation: one that was given twice is one."""
-
-    default: T
-    mounts: dict[str, T]
-    """By decoded prefix, in the order given."""
-    parts: list[tuple[str, T]]
-    """All of them, each once, with names for messages."""
-
-
 def adapt_all(
     adapt: Callable[[AnyApplication], T],
     default: AnyApplication,
     mounts: Mapping[str, AnyApplication],
-) -> Adapted[T]:
+) -> tuple[T, dict[str, T], list[tuple[str, T]]]:
     """Adapt a default application and those that are mounted beside it.
+
+    Returns:
+        The default application; the others by their decoded prefixes, in the order given; all of
+        them with names for messages, each once, however often it was given.
 
     Raises:
         TypeError: An application is of neither kind; names its prefix.
@@ -102,4 +96,4 @@ def adapt_all(
 
     first = adapted("the default application", default)
     others = {prefix: adapted(prefix, app) for prefix, app in by_prefix(mounts).items()}
-    return Adapted(first, others, list(parts.values()))
+    return first, others, list(parts.values())

@@ -10,6 +10,7 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
+from types import NoneType
 from typing import Any, cast
 
 import anyio.to_thread
@@ -85,8 +86,9 @@ class LifespanShim:
             token = self._state.set(state)
         try:
             async with self._given_lifespan() as mapping:
-                if mapping is not None:
-                    state.update(mapping)
+                if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                    raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
+                state.update(mapping or {})
                 async with running(self.app, state):
                     yield
         finally:

@@ -92,7 +92,7 @@ def parse_pending(text: str, table: Table) -> dict[Duty, str]:
         ValueError: An entry is unknown, needs no test, or is repeated; shows the entry.
     """
     pending: dict[Duty, str] = {}
-    for group in tomllib.loads(text)["group"]:
+    for group in tomllib.loads(text).get("group", ()):
         for entry in group["clauses"]:
             id_, _, direction = entry.partition(" ")
             clause = table.get(id_)
