@@ -1,5 +1,6 @@
 """FastAPI in a WSGI Django, mounted in both ways: within the URLconf, and beside Django.
 
+pip install . django fastapi gunicorn                # in a checkout
 gunicorn --chdir examples --threads 8 django_site    # on 127.0.0.1:8000
 python examples/django_site.py                       # the same, on Django's development server
 

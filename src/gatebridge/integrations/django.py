@@ -163,7 +163,6 @@ def _hand_over_body(request: Any, environ: WSGIEnvironment) -> None:  # noqa: AN
             "another content type, or read request.body before",
         ) from None
     environ["wsgi.input"] = BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
 
 
 # --- from the application -------------------------------------------------------------------------
@@ -175,8 +174,7 @@ class _Head:
     def __call__(
         self, status: str, headers: list[tuple[str, str]], _exc_info: object = None, /
     ) -> Callable[[bytes], NoReturn]:
-        code, _, self._reason = status.partition(" ")
-        self._status = int(code)
+        self._status = int(status[:3])
         self._headers = ResponseHeaders({})
         self._cookies: SimpleCookie = SimpleCookie()
         for name, value in headers:
@@ -206,7 +204,6 @@ class _Head:
             # which is not true of HEAD and 304, and not allowed in 204.
             response = StreamingHttpResponse(body)
         response.status_code = self._status
-        response.reason_phrase = self._reason
         response.headers = self._headers  # without Django's own Content-Type
         response.cookies = self._cookies
         return response
