@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gatebridge import AsgiMounts, LifespanManager, LifespanShim, WsgiToAsgi
+from gatebridge import AsgiMounts, LifespanManager, LifespanShim, WsgiMounts, WsgiToAsgi
 from lifespan.host import HANG, WITHOUT_LIFESPAN, LifespanHost, Living, respond
 from wsgi_to_asgi.host import Host
 
@@ -160,6 +160,16 @@ async def test_applications_without_a_lifespan_are_no_failure(app: Any) -> None:
     assert log == ["b startup", "b shutdown"]
 
 
+async def test_the_lifespans_below_a_wsgi_application_run_too() -> None:
+    log: list[str] = []
+    below = WsgiMounts(wsgi, {"/deep": Living("deep", log)})
+    app = AsgiMounts(Living("default", log), {"/below": below})
+    async with LifespanHost().running(app):
+        assert log == ["default startup", "deep startup"]
+        assert await ask(app, "/below/deep/x") == "/below/deep | /below/deep/x"
+    assert log[2:] == ["deep shutdown", "default shutdown"]
+
+
 @pytest.mark.clause("A-LIFE-13")
 @pytest.mark.parametrize("failing", range(3))
 async def test_a_failing_startup_stops_those_that_have_started(failing: int) -> None:
@@ -255,17 +265,19 @@ async def test_a_startup_that_is_cancelled_leaves_those_that_have_started() -> N
 
 
 async def test_each_application_has_a_state_of_its_own_beside_the_servers() -> None:
-    server = {"server": 0}
+    server = {"server": 0, "x": "server"}
     default = Living("default", [], state={"x": "default"})
     a, b = (Living(name, [], state={"x": name}) for name in "ab")
     app = AsgiMounts(default, {"/a": a, "/b": b})
 
     async with LifespanHost(server).running(app):
         for path in ("/", "/a", "/b"):
-            await ask(app, path, state={"server": 1, "request": 2})
-    assert server == {"server": 0}
+            await ask(app, path, state={"server": 1, "request": 2, "x": "server"})
+    assert server == {"server": 0, "x": "server"}
     for each, name in ((default, "default"), (a, "a"), (b, "b")):
-        assert each.states == [{"server": 0}, {"server": 1, "request": 2, "x": name}]
+        lifespan, request = each.states
+        assert lifespan == {"server": 0, "x": "server"}
+        assert request == {"server": 1, "request": 2, "x": name}
 
 
 async def test_a_state_is_there_although_the_server_has_none() -> None:
