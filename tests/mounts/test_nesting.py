@@ -1,0 +1,199 @@
+"""Mounts within mounts, in all four directions, with applications of both kinds in them."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from asgi_to_wsgi.host import Host as WsgiHost
+from gatebridge import AsgiMounts, LifespanManager, WsgiMounts
+from gatebridge.errors import LifespanError
+from wsgi_to_asgi.host import HANG
+from wsgi_to_asgi.host import Host as AsgiHost
+
+pytestmark = pytest.mark.clause("D-43")
+
+KINDS = {"asgi": AsgiMounts, "wsgi": WsgiMounts}
+NESTINGS = [pytest.param(outer, inner, id=f"{inner} in {outer}") for outer in KINDS for inner in KINDS]
+nested = pytest.mark.parametrize(("outer", "inner"), NESTINGS)
+
+
+class Part:
+    """An ASGI application that writes down its startup and its shutdown.
+
+    Args:
+        name: Its own, also a key of its state.
+        log: Where to write.
+        fails: ``"up"`` or ``"down"``, what it cannot do.
+    """
+
+    def __init__(self, name: str, log: list[str], fails: str = "") -> None:
+        self.name, self.log, self.fails = name, log, fails
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self.live(scope, receive, send)
+            return
+        root, path = scope["root_path"], scope["path"]
+        assert path.startswith(root)
+        text = json.dumps([self.name, root, path[len(root) :], sorted(scope.get("state", "-"))])
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": text})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": False})
+
+    async def live(self, scope: Any, receive: Any, send: Any) -> None:
+        for event in ("up", "down"):
+            kind = (await receive())["type"]
+            if event == self.fails:
+                await send({"type": f"{kind}.failed", "message": f"{self.name} cannot"})
+                return
+            self.log.append(f"{self.name} {event}")
+            scope["state"][self.name] = object()
+            await send({"type": f"{kind}.complete"})
+
+
+def wsgi_part(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps(["wsgi", environ["SCRIPT_NAME"], environ["PATH_INFO"]]).encode()]
+
+
+NAMES = ["root", "middle", "leaf", "second", "last"]
+WHERE = {  # of each of them, as messages name it
+    "root": "the default application",
+    "middle": "/outer: the default application",
+    "leaf": "/outer: /inner",
+    "second": "/outer: /second",
+    "last": "/last",
+}
+
+
+def tree(outer: str, inner: str, log: list[str], **fails: str) -> Any:
+    """Return mounts in mounts; the keywords say which applications fail."""
+    part = {name: Part(name, log, fails.get(name, "")) for name in NAMES}
+    below = KINDS[inner](
+        part["middle"],
+        {"/inner": part["leaf"], "/second": part["second"], "/wsgi": wsgi_part},
+    )
+    return KINDS[outer](part["root"], {"/outer": below, "/last": part["last"], "/wsgi": wsgi_part})
+
+
+async def live(mounts: Any) -> None:
+    """Start and end the mounts."""
+    with anyio.fail_after(HANG):
+        if isinstance(mounts, WsgiMounts):
+            await anyio.to_thread.run_sync(mounts.startup)
+            await anyio.to_thread.run_sync(mounts.close)
+        else:
+            async with LifespanManager(mounts):
+                pass
+
+
+async def ask(mounts: Any, path: str) -> Any:
+    """Return what the application at a path says."""
+    if isinstance(mounts, WsgiMounts):
+        host = WsgiHost(path=path.encode().decode("latin-1"))
+        await anyio.to_thread.run_sync(partial(host.serve, mounts))
+        return json.loads(host.body)
+    asgi_host = AsgiHost(path=path, raw_path=path.encode())
+    before = dict(asgi_host.scope)
+    await asgi_host.serve(mounts)
+    assert asgi_host.scope == before  # A-CORE-06
+    return json.loads(asgi_host.body)
+
+
+ANSWERS = [
+    ("/", ["root", "", "/"]),
+    ("/inner/x", ["root", "", "/inner/x"]),
+    ("/outerx", ["root", "", "/outerx"]),
+    ("/outer", ["middle", "/outer", ""]),
+    ("/outer/", ["middle", "/outer", "/"]),
+    ("/outer//inner/x", ["middle", "/outer", "//inner/x"]),
+    ("/outer/innermost", ["middle", "/outer", "/innermost"]),
+    ("/outer/last", ["middle", "/outer", "/last"]),
+    ("/outer/inner", ["leaf", "/outer/inner", ""]),
+    ("/outer/inner/", ["leaf", "/outer/inner", "/"]),
+    ("/outer/inner/outer/inner", ["leaf", "/outer/inner", "/outer/inner"]),
+    ("/outer/second/x", ["second", "/outer/second", "/x"]),
+    ("/last/inner", ["last", "/last", "/inner"]),
+    ("/wsgi/x", ["wsgi", "/wsgi", "/x"]),
+    ("/outer/wsgi", ["wsgi", "/outer/wsgi", ""]),
+    ("/outer/wsgi/", ["wsgi", "/outer/wsgi", "/"]),
+    ("/outer/wsgi/x//y", ["wsgi", "/outer/wsgi", "/x//y"]),
+]
+
+
+@nested
+@pytest.mark.clause("A-CORE-06")
+async def test_each_application_has_its_paths_and_its_state(outer: str, inner: str) -> None:
+    """A WSGI one has the prefix in ``SCRIPT_NAME``; states have keys of one application only."""
+    mounts = tree(outer, inner, [])
+    try:
+        if isinstance(mounts, AsgiMounts):
+            async with LifespanManager(mounts):
+                said = [await ask(mounts, path) for path, _ in ANSWERS]
+        else:
+            said = [await ask(mounts, path) for path, _ in ANSWERS]
+    finally:
+        if isinstance(mounts, WsgiMounts):
+            await anyio.to_thread.run_sync(mounts.close)
+    assert said == [
+        expected if expected[0] == "wsgi" else [*expected, [expected[0]]]
+        for _, expected in ANSWERS
+    ]
+
+
+@nested
+@pytest.mark.clause("A-LIFE-02", "A-LIFE-05")
+async def test_all_start_once_in_order_and_end_in_reverse(outer: str, inner: str) -> None:
+    log: list[str] = []
+    mounts = tree(outer, inner, log)
+    for _ in range(2):
+        log.clear()
+        await live(mounts)
+        assert log == [f"{name} up" for name in NAMES] + [f"{name} down" for name in NAMES[::-1]]
+
+
+@nested
+@pytest.mark.clause("A-LIFE-13", "A-LIFE-04")
+@pytest.mark.parametrize("failing", NAMES)
+async def test_a_failed_startup_ends_those_before_it(outer: str, inner: str, failing: str) -> None:
+    log: list[str] = []
+    mounts = tree(outer, inner, log, **{failing: "up"})
+    with pytest.raises(LifespanError) as caught:
+        await live(mounts)
+    assert caught.value.reason == f"{WHERE[failing]}: {failing} cannot"
+    before = NAMES[: NAMES.index(failing)]
+    assert log == [f"{name} up" for name in before] + [f"{name} down" for name in before[::-1]]
+
+
+@nested
+@pytest.mark.clause("A-LIFE-07")
+@pytest.mark.parametrize("failing", NAMES)
+async def test_a_failed_shutdown_does_not_keep_the_others(
+    outer: str, inner: str, failing: str
+) -> None:
+    log: list[str] = []
+    mounts = tree(outer, inner, log, **{failing: "down"})
+    with pytest.raises(LifespanError) as caught:
+        await live(mounts)
+    assert caught.value.reason == f"{WHERE[failing]}: {failing} cannot"
+    assert log[5:] == [f"{name} down" for name in NAMES[::-1] if name != failing]
+
+
+@nested
+@pytest.mark.clause("A-LIFE-07")
+async def test_of_several_failed_shutdowns_the_first_is_told(outer: str, inner: str) -> None:
+    log: list[str] = []
+    mounts = tree(outer, inner, log, middle="down", leaf="down", root="down")
+    with pytest.raises(LifespanError) as caught:
+        await live(mounts)
+    assert caught.value.reason == f"{WHERE['leaf']}: leaf cannot"
+    assert log[5:] == ["last down", "second down"]
