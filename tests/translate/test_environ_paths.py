@@ -43,6 +43,10 @@ def paths(**changes: Any) -> tuple[str, bytes]:
         ("/a//b/", b"/a//b/", "", "", b"/a//b/"),
         ("/x", b"/x", MISSING, "", b"/x"),
         ("/x", b"/x", None, "", b"/x"),
+        # Below a mount, where only path had the server's root put before it.
+        ("/root/api/\ufffd", b"/api/%FF", "/root/api", "/root/api", b"/\xff"),
+        ("/root/a/b/\ufffd", b"/%62/%FF", "/root/a/b", "/root/a/b", b"/\xff"),
+        ("/root/api/\ufffd", b"/pi/%FF", "/root/api", "/root/api", b"/\xef\xbf\xbd"),
     ],
 )
 def test_root_path_is_taken_off_on_segment_boundaries(

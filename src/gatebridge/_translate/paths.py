@@ -124,8 +124,12 @@ def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:
         elif root and _reads(exact, root + path):  # only path had its root taken off by the host
             if exact.startswith(prefix):
                 return exact[len(prefix) :]
-        elif _reads(exact, rest):  # only path had a root put before it
-            return exact
+        elif shortened:
+            # Only path had a root put before it: all of this one, or what a mount was below.
+            for end in (end for end, char in enumerate(root + "/") if char == "/"):
+                mounted = bytes_from_text("root_path", root[end:])
+                if exact.startswith(mounted) and _reads(exact, path[end:]):
+                    return exact[len(mounted) :]
     return bytes_from_text("path", rest)
 
 
