@@ -72,16 +72,16 @@ class AsgiMounts:
         await app(scope, receive, send)
 
     def _route(self, scope: Scope) -> tuple[ASGIApplication, Scope]:
-        """Return who is to be called, and with which scope."""
+        """Return who is to be called, and with which scope: a copy, for applications write to it."""
         path = scope.get("path")
         if path is None:  # another protocol than HTTP and WebSocket
-            return self.default, scope
+            return self.default, {**scope}
         root = mount_point(scope.get("root_path") or "")
         # Where the server has taken the root off already, the whole path begins with it again.
         rest = path[len(root) :] if starts_with(path, root) else path
         found = find_mount(rest, self._longest_first)
         if found is None:
-            return self.default, scope
+            return self.default, {**scope}
         prefix, app = found
         return app, {**scope, "root_path": root + prefix, "path": root + rest}
 

@@ -92,7 +92,7 @@ async def test_what_is_not_mounted_goes_to_the_default_as_it_came() -> None:
     mounts = AsgiMounts(app, {"/api": respond})
     host = Host(path="/")
     await host.serve(mounts)
-    assert app.scopes[-1] is host.scope
+    assert app.scopes == [host.scope]
 
 
 async def test_websockets_are_routed() -> None:

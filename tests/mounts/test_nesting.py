@@ -39,6 +39,7 @@ class Part:
         if scope["type"] == "lifespan":
             await self.live(scope, receive, send)
             return
+        scope["written"] = "by the application"  # as Starlette does
         root, path = scope["root_path"], scope["path"]
         assert path.startswith(root)
         text = json.dumps([self.name, root, path[len(root) :], sorted(scope.get("state", "-"))])
