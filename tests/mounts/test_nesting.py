@@ -151,6 +151,22 @@ async def test_each_application_has_its_paths_and_its_state(outer: str, inner: s
     ]
 
 
+@pytest.mark.clause("A-CORE-06")
+@pytest.mark.parametrize("inner", KINDS)
+async def test_requests_are_served_where_no_lifespan_runs(inner: str) -> None:
+    """Without states then, except below `WsgiMounts`, which start by themselves."""
+    mounts = tree("asgi", inner, [])
+    try:
+        said = [await ask(mounts, path) for path, _ in ANSWERS]
+    finally:
+        await live(mounts)  # a lifespan that comes late ends what has begun by itself
+    assert [answer[:3] for answer in said] == [expected for _, expected in ANSWERS]
+    below = [] if inner == "asgi" else ["middle", "leaf", "second"]
+    assert {answer[0]: answer[3] for answer in said if answer[0] != "wsgi"} == {
+        name: [name] if name in below else ["-"] for name in NAMES
+    }
+
+
 @nested
 @pytest.mark.clause("A-LIFE-02", "A-LIFE-05")
 async def test_all_start_once_in_order_and_end_in_reverse(outer: str, inner: str) -> None:
