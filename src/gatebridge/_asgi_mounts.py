@@ -72,7 +72,7 @@ class AsgiMounts:
         await app(scope, receive, send)
 
     def _route(self, scope: Scope) -> tuple[ASGIApplication, Scope]:
-        """Return who is to be called, and with which scope: a copy, for applications write to it."""
+        """Return who is to be called, and with which scope; a copy, which may be written to."""
         path = scope.get("path")
         if path is None:  # another protocol than HTTP and WebSocket
             return self.default, {**scope}

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+import threading
 from functools import partial
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from websockets.sync.client import connect
+from werkzeug.serving import make_server
 
 from asgi_to_wsgi.host import Host as WsgiHost
 from gatebridge import AsgiMounts, LifespanManager, WsgiMounts
 from gatebridge.errors import LifespanError
-from wsgi_to_asgi.host import HANG
+from wsgi_to_asgi.host import HANG, http_scope
 from wsgi_to_asgi.host import Host as AsgiHost
 
 pytestmark = pytest.mark.clause("D-43")
 
 KINDS = {"asgi": AsgiMounts, "wsgi": WsgiMounts}
-NESTINGS = [pytest.param(outer, inner, id=f"{inner} in {outer}") for outer in KINDS for inner in KINDS]
+NESTINGS = [
+    pytest.param(outer, inner, id=f"{inner} in {outer}") for outer in KINDS for inner in KINDS
+]
 nested = pytest.mark.parametrize(("outer", "inner"), NESTINGS)
 
 
@@ -44,6 +49,7 @@ class Part:
         assert path.startswith(root)
         text = json.dumps([self.name, root, path[len(root) :], sorted(scope.get("state", "-"))])
         if scope["type"] == "websocket":
+            await receive()
             await send({"type": "websocket.accept"})
             await send({"type": "websocket.send", "text": text})
             return
@@ -146,9 +152,54 @@ async def test_each_application_has_its_paths_and_its_state(outer: str, inner: s
         if isinstance(mounts, WsgiMounts):
             await anyio.to_thread.run_sync(mounts.close)
     assert said == [
-        expected if expected[0] == "wsgi" else [*expected, [expected[0]]]
-        for _, expected in ANSWERS
+        expected if expected[0] == "wsgi" else [*expected, [expected[0]]] for _, expected in ANSWERS
     ]
+
+
+WEBSOCKETS = [
+    ("/x", ["root", "", "/x", ["root"]]),
+    ("/last/x", ["last", "/last", "/x", ["last"]]),
+    ("/outer/inner/x", ["leaf", "/outer/inner", "/x", ["leaf"]]),
+]
+
+
+@pytest.mark.parametrize(("path", "expected"), WEBSOCKETS)
+async def test_a_websocket_goes_where_a_request_goes(path: str, expected: list[Any]) -> None:
+    mounts = tree("asgi", "asgi", [])
+    scope = http_scope(type="websocket", path=path, subprotocols=[], method=None)
+    before = dict(scope)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with anyio.fail_after(HANG):
+        async with LifespanManager(mounts):
+            await mounts(scope, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send"]
+    assert json.loads(sent[1]["text"]) == expected
+    assert scope == before
+
+
+@pytest.mark.parametrize("inner", KINDS)
+def test_a_websocket_of_a_wsgi_server_goes_there_too(inner: str) -> None:
+    with tree("wsgi", inner, []) as mounts:
+        server = make_server("127.0.0.1", 0, mounts, threaded=True)
+        poll_seconds = 0.01
+        thread = threading.Thread(target=server.serve_forever, args=(poll_seconds,), daemon=True)
+        thread.start()
+        try:
+            for path, expected in WEBSOCKETS:
+                url = f"ws://127.0.0.1:{server.server_port}{path}"
+                with connect(url, open_timeout=HANG) as client:
+                    assert json.loads(client.recv(HANG)) == expected
+        finally:
+            server.shutdown()
+            thread.join(HANG)
+            server.server_close()
 
 
 @pytest.mark.clause("A-CORE-06")
@@ -203,6 +254,28 @@ async def test_a_failed_shutdown_does_not_keep_the_others(
         await live(mounts)
     assert caught.value.reason == f"{WHERE[failing]}: {failing} cannot"
     assert log[5:] == [f"{name} down" for name in NAMES[::-1] if name != failing]
+
+
+def test_close_goes_on_after_any_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """Also of an application that starts and ends, but is not of this library."""
+
+    class Living:
+        def startup(self) -> None: ...
+        def close(self) -> None:
+            raise ZeroDivisionError
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+        def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+            return wsgi_part(environ, start_response)
+
+    log: list[str] = []
+    mounts = WsgiMounts(Part("root", log), {"/living": Living()})
+    mounts.startup()
+    with pytest.raises(ZeroDivisionError):
+        mounts.close()
+    assert log == ["root up", "root down"]
+    assert [record.message for record in caplog.records] == ["/living: close() failed"]
 
 
 @nested
