@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
@@ -48,14 +49,29 @@ def to_asgi(app: AnyApplication) -> ASGIApplication:
     adapted = WsgiToAsgi(cast("WSGIApplication", app))
     if not isinstance(app, Living):
         return adapted
-    living = app
+    return LifespanShim(adapted, _life_of(app))
+
+
+def _life_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:
+    """Return a lifespan for `LifespanShim`; of several event loops the last one closes it."""
+    lock = threading.Lock()
+    loops = 0
 
     @contextmanager
     def lifespan(_: object) -> Generator[None, None, None]:
-        with living:
+        nonlocal loops
+        with lock:
+            app.startup()
+            loops += 1
+        try:
             yield
+        finally:
+            with lock:
+                loops -= 1
+                if not loops:
+                    app.close()
 
-    return LifespanShim(adapted, lifespan)
+    return lifespan
 
 
 def to_wsgi(app: AnyApplication) -> WSGIApplication:

@@ -229,6 +229,18 @@ async def test_all_start_once_in_order_and_end_in_reverse(outer: str, inner: str
         assert log == [f"{name} up" for name in NAMES] + [f"{name} down" for name in NAMES[::-1]]
 
 
+@pytest.mark.clause("A-LIFE-05")
+async def test_wsgi_mounts_end_with_the_last_of_several_lifespans() -> None:
+    """They are the same for all event loops, as two test clients of one application have them."""
+    log: list[str] = []
+    mounts = AsgiMounts(wsgi_part, {"/wsgi": WsgiMounts(wsgi_part, {"/x": Part("x", log)})})
+    async with LifespanManager(mounts):
+        async with LifespanManager(mounts):
+            assert log == ["x up"]
+        assert await ask(mounts, "/wsgi/x") == ["x", "/wsgi/x", "", ["x"]]
+    assert log == ["x up", "x down"]
+
+
 @nested
 @pytest.mark.clause("A-LIFE-13", "A-LIFE-04")
 @pytest.mark.parametrize("failing", NAMES)
