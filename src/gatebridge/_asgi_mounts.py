@@ -16,7 +16,7 @@ from gatebridge._lifespan import answer_lifespan
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._lifespan_shim import running
 from gatebridge._translate.mounts import find_mount, longest_first
-from gatebridge._translate.paths import mount_point, starts_with
+from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
@@ -76,14 +76,19 @@ class AsgiMounts:
         path = scope.get("path")
         if path is None:  # another protocol than HTTP and WebSocket
             return self.default, {**scope}
-        root = mount_point(scope.get("root_path") or "")
+        root_path = scope.get("root_path") or ""
+        path, raw_path = with_one_slash(path, scope.get("raw_path"), root_path)
+        root = mount_point(root_path)
         # Where the server has taken the root off already, the whole path begins with it again.
         rest = path[len(root) :] if starts_with(path, root) else path
         found = find_mount(rest, self._longest_first)
         if found is None:
             return self.default, {**scope}
         prefix, app = found
-        return app, {**scope, "root_path": root + prefix, "path": root + rest}
+        scope = {**scope, "root_path": root + prefix, "path": root + rest}
+        if raw_path is not None:
+            scope["raw_path"] = raw_path
+        return app, scope
 
     @asynccontextmanager
     async def _live(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
