@@ -229,6 +229,14 @@ async def test_all_start_once_in_order_and_end_in_reverse(outer: str, inner: str
         assert log == [f"{name} up" for name in NAMES] + [f"{name} down" for name in NAMES[::-1]]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_bound_method_that_is_mounted_twice_starts_once(kind: str) -> None:
+    log: list[str] = []
+    part = Part("x", log)
+    await live(KINDS[kind](part.__call__, {"/a": part.__call__, "/b": part.__call__}))
+    assert log == ["x up", "x down"]
+
+
 @pytest.mark.clause("A-LIFE-05")
 async def test_wsgi_mounts_end_with_the_last_of_several_lifespans() -> None:
     """They are the same for all event loops, as two test clients of one application have them."""
