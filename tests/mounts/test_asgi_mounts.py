@@ -73,7 +73,8 @@ async def test_the_prefix_moves_into_root_path(path: str, root: str, answer: str
         named("default"),
         {"/api": named("api"), "/api/v2/": named("v2"), "caf%C3%A9": named("café"), "/w": wsgi},
     )
-    assert await ask(app, path, root_path=root) == answer
+    async with LifespanHost().running(app):  # ends the threads
+        assert await ask(app, path, root_path=root) == answer
 
 
 @pytest.mark.clause("A-CORE-06", "D-43")
@@ -87,12 +88,14 @@ async def test_the_scope_is_copied_and_raw_path_stays() -> None:
     assert app.scopes == [{**before, "root_path": "/api"}]
 
 
+@pytest.mark.clause("A-CORE-06")
 async def test_what_is_not_mounted_goes_to_the_default_as_it_came() -> None:
     app = Living("app", [])
     mounts = AsgiMounts(app, {"/api": respond})
     host = Host(path="/")
     await host.serve(mounts)
     assert app.scopes == [host.scope]
+    assert app.scopes[0] is not host.scope  # which it may write to
 
 
 async def test_websockets_are_routed() -> None:
@@ -290,6 +293,20 @@ async def test_a_state_is_there_although_the_server_has_none() -> None:
         await ask(app, "/")
     assert default.states[1:] == [{"x": 1}] * 2
     assert a.states[1:] == [{}]
+
+
+async def test_lifespans_of_one_loop_may_overlap() -> None:
+    app = Living("app", [], state={"x": 1})
+    mounts = AsgiMounts(app, {})
+    first, second = LifespanManager(mounts), LifespanManager(mounts)
+    await first.__aenter__()
+    await second.__aenter__()
+    await first.__aexit__(None, None, None)
+    await ask(mounts, "/")
+    assert app.scopes[-1]["state"] == {"x": 1}
+    await second.__aexit__(None, None, None)
+    await ask(mounts, "/")
+    assert "state" not in app.scopes[-1]
 
 
 async def test_without_a_lifespan_there_is_no_state() -> None:
