@@ -60,6 +60,11 @@ class AsgiBySlot:
         self.__call__ = AsgiInstance().method
 
 
+class AsgiByStaticMethod:
+    @staticmethod
+    async def __call__(scope: Any, receive: Any, send: Any) -> None: ...
+
+
 class Asgi2:
     def __init__(self, scope: Any) -> None: ...
 
@@ -70,6 +75,11 @@ class WsgiInstance:
     def __call__(self, environ: Any, start_response: Any) -> Any: ...
 
     def method(self, environ: Any, start_response: Any) -> Any: ...
+
+
+class WsgiByClassMethod:
+    @classmethod
+    def __call__(cls, environ: Any, start_response: Any) -> Any: ...
 
 
 class WsgiClass:
@@ -173,6 +183,7 @@ def cached(environ: Any, start_response: Any) -> Any: ...
         AsgiByAnyArguments(),
         AsgiEndpoint,
         AsgiBySlot(),
+        AsgiByStaticMethod(),
         lambda scope, receive, send: asgi(scope, receive, send),
         lambda a, b, c: asgi(a, b, c),
         functools.partial(asgi),
@@ -211,6 +222,7 @@ def test_it_is_asgi_and_only_to_wsgi_adapts_it(app: Any) -> None:
     [
         wsgi,
         WsgiInstance(),
+        WsgiByClassMethod(),
         WsgiInstance().method,
         WsgiClass,
         WsgiOrAny(),

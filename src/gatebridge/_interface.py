@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Literal
 
 Interface = Literal["asgi", "wsgi"]
+
+_CALLED_BY_THEMSELVES = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
 
 _HOW_TO_CHOOSE = (
     "put it into a function of (scope, receive, send) if it is ASGI, "
@@ -72,15 +75,16 @@ def _signature_of(app: object) -> inspect.Signature | None:
     """Return what the application is called with, or None if nothing tells."""
     if not callable(app):
         raise TypeError(f"app: not callable: {app!r:.80}")
+    # inspect takes away a first argument also where `__call__` is a static or a class method, and
+    # does not find one that is an attribute of the instance, as Sentry's.
+    call: Callable[..., object] = (
+        app if type(app) in _CALLED_BY_THEMSELVES or inspect.isclass(app) else app.__call__
+    )
     # A decorator may change the interface: what it wraps counts only if it takes any arguments.
-    own = _signature(app, follow_wrapped=False)
+    own = _signature(call, follow_wrapped=False)
     if own is not None and not (_takes(own, 2) and _takes(own, 3)):
         return own
-    signature = _signature(app, follow_wrapped=True)
-    call = app.__call__
-    if signature is None and inspect.ismethod(call):
-        return _signature(call, follow_wrapped=True)  # an attribute of the instance: Sentry's
-    return signature
+    return _signature(app, follow_wrapped=True) or own
 
 
 def _signature(app: Callable[..., object], *, follow_wrapped: bool) -> inspect.Signature | None:
