@@ -10,8 +10,6 @@ from typing import Literal
 
 Interface = Literal["asgi", "wsgi"]
 
-_CALLED_BY_THEMSELVES = (FunctionType, MethodType, BuiltinFunctionType, functools.partial)
-
 _HOW_TO_CHOOSE = (
     "put it into a function of (scope, receive, send) if it is ASGI, "
     "or of (environ, start_response) if it is WSGI"
@@ -77,14 +75,18 @@ def _signature_of(app: object) -> inspect.Signature | None:
         raise TypeError(f"app: not callable: {app!r:.80}")
     # inspect takes away a first argument also where `__call__` is a static or a class method, and
     # does not find one that is an attribute of the instance, as Sentry's.
-    call: Callable[..., object] = (
-        app if type(app) in _CALLED_BY_THEMSELVES or inspect.isclass(app) else app.__call__
-    )
+    call = app.__call__ if _is_instance(app) else app
     # A decorator may change the interface: what it wraps counts only if it takes any arguments.
     own = _signature(call, follow_wrapped=False)
     if own is not None and not (_takes(own, 2) and _takes(own, 3)):
         return own
     return _signature(app, follow_wrapped=True) or own
+
+
+def _is_instance(app: object) -> bool:
+    """Return whether it is an object of a class that has ``__call__``."""
+    by_themselves = (type, FunctionType, MethodType, BuiltinFunctionType, functools.partial)
+    return not isinstance(app, by_themselves)
 
 
 def _signature(app: Callable[..., object], *, follow_wrapped: bool) -> inspect.Signature | None:
