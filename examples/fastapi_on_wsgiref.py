@@ -1,6 +1,14 @@
 """The FastAPI application on the standard library's WSGI server: no server is installed at all.
 
-python examples/fastapi_on_wsgiref.py     # on 127.0.0.1:8000
+python examples/fastapi_on_wsgiref.py
+
+    curl http://127.0.0.1:8000/
+    curl -X POST http://127.0.0.1:8000/orders/book     # answered before the book is packed
+    curl -X POST http://127.0.0.1:8000/carrier
+    curl -N http://127.0.0.1:8000/events               # Ctrl-C ends it
+
+Gunicorn serves it as well: gunicorn --worker-class gthread --threads 8 --chdir examples
+fastapi_on_wsgiref:app
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import AbstractContextManager, contextmanager
+from types import MethodType, TracebackType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
@@ -48,14 +49,29 @@ def to_asgi(app: AnyApplication) -> ASGIApplication:
     adapted = WsgiToAsgi(cast("WSGIApplication", app))
     if not isinstance(app, Living):
         return adapted
-    living = app
+    return LifespanShim(adapted, _life_of(app))
+
+
+def _life_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:
+    """Return a lifespan for `LifespanShim`; of several event loops the last one closes it."""
+    lock = threading.Lock()
+    loops = 0
 
     @contextmanager
     def lifespan(_: object) -> Generator[None, None, None]:
-        with living:
+        nonlocal loops
+        with lock:
+            app.startup()
+            loops += 1
+        try:
             yield
+        finally:
+            with lock:
+                loops -= 1
+                if not loops:
+                    app.close()
 
-    return LifespanShim(adapted, lifespan)
+    return lifespan
 
 
 def to_wsgi(app: AnyApplication) -> WSGIApplication:
@@ -84,15 +100,17 @@ def adapt_all(
         TypeError: An application is of neither kind; names its prefix.
         ValueError: As `by_prefix`.
     """
-    parts: dict[int, tuple[str, T]] = {}
+    parts: dict[object, tuple[str, T]] = {}
 
     def adapted(name: str, app: AnyApplication) -> T:
-        if id(app) not in parts:
+        # A bound method is made anew at each access, but is equal to itself.
+        key = app if isinstance(app, MethodType) else id(app)
+        if key not in parts:
             try:
-                parts[id(app)] = name, adapt(app)
+                parts[key] = name, adapt(app)
             except TypeError as exc:
                 raise TypeError(f"{name}: {exc}") from None
-        return parts[id(app)][1]
+        return parts[key][1]
 
     first = adapted("the default application", default)
     others = {prefix: adapted(prefix, app) for prefix, app in by_prefix(mounts).items()}

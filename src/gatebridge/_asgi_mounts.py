@@ -9,14 +9,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from anyio.lowlevel import RunVar
-
 from gatebridge._adapt import AnyApplication, adapt_all, to_asgi
+from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._lifespan_shim import running
 from gatebridge._translate.mounts import find_mount, longest_first
-from gatebridge._translate.paths import mount_point, starts_with
+from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
@@ -50,9 +49,8 @@ class AsgiMounts:
     def __init__(self, default: AnyApplication, mounts: Mapping[str, AnyApplication]) -> None:
         self.default, self.mounts, self._parts = adapt_all(to_asgi, default, mounts)
         self._longest_first = longest_first(self.mounts)
-        # By event loop: what the lifespan of each application has added to the state.
-        self._states: RunVar[dict[int, dict[str, Any]] | None]
-        self._states = RunVar(f"gatebridge-{id(self)}", None)
+        # By application: what its lifespan has added to the state.
+        self._states: PerLoop[dict[int, dict[str, Any]]] = PerLoop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
@@ -72,42 +70,44 @@ class AsgiMounts:
         await app(scope, receive, send)
 
     def _route(self, scope: Scope) -> tuple[ASGIApplication, Scope]:
-        """Return who is to be called, and with which scope."""
+        """Return who is to be called, and with which scope; a copy, which may be written to."""
         path = scope.get("path")
         if path is None:  # another protocol than HTTP and WebSocket
-            return self.default, scope
-        root = mount_point(scope.get("root_path") or "")
+            return self.default, {**scope}
+        root_path = scope.get("root_path") or ""
+        path, raw_path = with_one_slash(path, scope.get("raw_path"), root_path)
+        root = mount_point(root_path)
         # Where the server has taken the root off already, the whole path begins with it again.
         rest = path[len(root) :] if starts_with(path, root) else path
         found = find_mount(rest, self._longest_first)
         if found is None:
-            return self.default, scope
+            return self.default, {**scope}
         prefix, app = found
-        return app, {**scope, "root_path": root + prefix, "path": root + rest}
+        scope = {**scope, "root_path": root + prefix, "path": root + rest}
+        if raw_path is not None:
+            scope["raw_path"] = raw_path
+        return app, scope
 
     @asynccontextmanager
     async def _live(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
         """Run all lifespans."""
         states: dict[int, dict[str, Any]] = {}
-        token = self._states.set(states)
-        try:
-            async with AsyncExitStack() as stack:
-                for name, app in self._parts:
-                    manager = running(app, dict(given))
-                    try:
-                        state = await manager.__aenter__()
-                    except LifespanError as exc:
-                        raise LifespanError(exc.field, f"{name}: {exc.reason}") from exc
-                    stack.push_async_exit(partial(_leave, name, manager))
-                    # Only what is new: what the server's state holds may change for a request.
-                    states[id(app)] = {
-                        key: value
-                        for key, value in state.items()
-                        if key not in given or given[key] is not value
-                    }
-                yield
-        finally:
-            self._states.reset(token)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._states.hold(states))
+            for name, app in self._parts:
+                manager = running(app, dict(given))
+                try:
+                    state = await manager.__aenter__()
+                except LifespanError as exc:
+                    raise LifespanError(exc.field, f"{name}: {exc.reason}") from exc
+                stack.push_async_exit(partial(_leave, name, manager))
+                # Only what is new: what the server's state holds may change for a request.
+                states[id(app)] = {
+                    key: value
+                    for key, value in state.items()
+                    if key not in given or given[key] is not value
+                }
+            yield
 
 
 async def _leave(

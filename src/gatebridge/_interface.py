@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Literal
 
 Interface = Literal["asgi", "wsgi"]
@@ -19,6 +21,7 @@ def interface(app: object) -> Interface:
 
     An ASGI application takes three arguments, a WSGI application two. Where both would do, as with
     optional ones, a coroutine function is ASGI, and otherwise the first parameter's name decides.
+    The instances of a class are awaited if it is ASGI, and iterated if it is WSGI.
 
     Args:
         app: A function, a class, an instance with ``__call__``, a bound method, a partial.
@@ -35,10 +38,13 @@ def interface(app: object) -> Interface:
     if signature is None:
         raise TypeError(f"app: its parameters cannot be told: {app!r:.80}; {_HOW_TO_CHOOSE}")
     two, three = _takes(signature, 2), _takes(signature, 3)
-    if three and (not two or _is_async(app)):
-        return "asgi"
     if not (two or three):
         raise _neither(app, signature)
+    cls = _class_of(app)
+    if cls is not None:
+        return _interface_of_class(cls, two=two, three=three)
+    if three and (not two or _is_async(app)):
+        return "asgi"
     if not three:
         if _is_async(app):
             raise TypeError(
@@ -64,10 +70,28 @@ def require_asgi3(app: object) -> None:
 
 
 def _signature_of(app: object) -> inspect.Signature | None:
+    """Return what the application is called with, or None if nothing tells."""
     if not callable(app):
         raise TypeError(f"app: not callable: {app!r:.80}")
+    # inspect takes away a first argument also where `__call__` is a static or a class method, and
+    # does not find one that is an attribute of the instance, as Sentry's.
+    call = app.__call__ if _is_instance(app) else app
+    # A decorator may change the interface: what it wraps counts only if it takes any arguments.
+    own = _signature(call, follow_wrapped=False)
+    if own is not None and not (_takes(own, 2) and _takes(own, 3)):
+        return own
+    return _signature(app, follow_wrapped=True) or own
+
+
+def _is_instance(app: object) -> bool:
+    """Return whether it is an object of a class that has ``__call__``."""
+    by_themselves = (type, FunctionType, MethodType, BuiltinFunctionType, functools.partial)
+    return not isinstance(app, by_themselves)
+
+
+def _signature(app: Callable[..., object], *, follow_wrapped: bool) -> inspect.Signature | None:
     try:
-        return inspect.signature(app)
+        return inspect.signature(app, follow_wrapped=follow_wrapped)
     except (TypeError, ValueError):
         return None  # written in C, or the like
 
@@ -80,20 +104,41 @@ def _takes(signature: inspect.Signature, count: int) -> bool:
     return True
 
 
+def _class_of(app: object) -> type | None:
+    """Return the class whose instances the calls make, if it is one."""
+    app = _without_partial(app)
+    return app if inspect.isclass(app) and type(app).__call__ is type.__call__ else None
+
+
+def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
+    """Return the interface of a class, whose instances are either awaited or iterated."""
+    if three and hasattr(cls, "__await__"):
+        return "asgi"
+    if two and hasattr(cls, "__iter__"):
+        return "wsgi"
+    raise TypeError(
+        f"app: {cls!r:.80}: its instances can be neither awaited (ASGI) nor iterated (WSGI); "
+        "is one of them the application?"
+    )
+
+
 def _is_async(app: object) -> bool:
     """Return whether a call gives an awaitable, as far as this can be told."""
+    app = _without_partial(app)
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
+
+
+def _without_partial(app: object) -> object:
     while isinstance(app, functools.partial):
         app = app.func
-    if inspect.isclass(app):
-        return hasattr(app, "__await__")
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
+    return app
 
 
 def _neither(app: object, signature: inspect.Signature) -> TypeError:
     if _takes(signature, 1):
         return TypeError(
-            "app: an ASGI 2 application (it takes one argument, not three); wrap it by "
-            "asgiref.compatibility.guarantee_single_callable"
+            f"app: it takes one argument, not three: {app!r:.80}; if it is an ASGI 2 application, "
+            "wrap it by asgiref.compatibility.guarantee_single_callable"
         )
     if _takes(signature, 0):
         return TypeError(f"app: it takes no argument: a factory, to be called first? {app!r:.80}")

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
+    AsyncExitStack,
     asynccontextmanager,
     nullcontext,
 )
@@ -14,8 +15,8 @@ from types import NoneType
 from typing import Any, cast
 
 import anyio.to_thread
-from anyio.lowlevel import RunVar
 
+from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
@@ -61,8 +62,7 @@ class LifespanShim:
                 raise TypeError(f"{name}: not callable: {value!r:.80}")
         self.app = app
         self._lifespan = lifespan
-        # The state of each event loop, where the server has none.
-        self._state: RunVar[dict[str, Any] | None] = RunVar(f"gatebridge-{id(self)}", None)
+        self._states: PerLoop[dict[str, Any]] = PerLoop()  # where the server has none
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
@@ -74,26 +74,23 @@ class LifespanShim:
         if scope["type"] == "lifespan":
             await answer_lifespan(receive, send, self._live(scope.get("state")))
             return
-        if "state" not in scope and (state := self._state.get()) is not None:
-            scope = {**scope, "state": state.copy()}
+        scope = {**scope}
+        if "state" not in scope and (state := self._states.get()) is not None:
+            scope["state"] = state.copy()
         await self.app(scope, receive, send)
 
     @asynccontextmanager
     async def _live(self, state: dict[str, Any] | None) -> AsyncGenerator[None, None]:
-        token = None
-        if state is None:
-            state = {}
-            token = self._state.set(state)
-        try:
-            async with self._given_lifespan() as mapping:
-                if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                    raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
-                state.update(mapping or {})
-                async with running(self.app, state):
-                    yield
-        finally:
-            if token is not None:
-                self._state.reset(token)
+        async with AsyncExitStack() as stack:
+            if state is None:
+                state = {}
+                stack.enter_context(self._states.hold(state))
+            mapping = await stack.enter_async_context(self._given_lifespan())
+            if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
+            state.update(mapping or {})
+            await stack.enter_async_context(running(self.app, state))
+            yield
 
     def _given_lifespan(self) -> AbstractAsyncContextManager[_State]:
         if self._lifespan is None:

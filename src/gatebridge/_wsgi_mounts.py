@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -15,6 +16,8 @@ from gatebridge._translate.mounts import find_mount, longest_first
 from gatebridge._translate.paths import mount_point
 from gatebridge.errors import LifespanError
 from gatebridge.types import StartResponse, WSGIEnvironment
+
+_logger = logging.getLogger("gatebridge")
 
 
 class _Process:
@@ -97,6 +100,7 @@ class WsgiMounts:
         Raises:
             LifespanError: A shutdown failed, the first of several. All the same all are shut down.
             UnavailableError: Called on the thread of an event loop of this library.
+            Exception: Likewise, of an application with a ``close`` of its own.
         """
         refuse_loop_threads()
         process = self._processes.get()
@@ -144,12 +148,15 @@ class WsgiMounts:
             process.settled = True
 
 
-def _close(living: Sequence[tuple[str, Living]]) -> LifespanError | None:
+def _close(living: Sequence[tuple[str, Living]]) -> Exception | None:
     """Shut applications down, in reverse; return the first failure. All are in the log."""
-    first = None
+    failures: list[Exception] = []
     for name, app in reversed(living):
         try:
             app.close()
         except LifespanError as exc:  # noqa: PERF203
-            first = first or LifespanError(exc.field, f"{name}: {exc.reason}")
-    return first
+            failures.append(LifespanError(exc.field, f"{name}: {exc.reason}"))
+        except Exception as exc:  # of an application that is none of this library's
+            _logger.exception("%s: close() failed", name)
+            failures.append(exc)
+    return failures[0] if failures else None

@@ -56,6 +56,26 @@ def test_the_application_shuts_down_when_a_script_fails(anyio_backend: Any) -> N
 
 
 @pytest.mark.clause("A-LIFE-05")
+def test_several_applications_shut_down_in_reverse(anyio_backend: Any) -> None:
+    run_script(
+        """
+        def named(name):
+            async def life(scope, receive, send):
+                await started(receive, send)
+                await stopped(receive, send)
+                say(name)
+            return life
+
+        adapters = [Adapter(living(named(str(number)))) for number in range(9)]
+        for adapter in adapters:
+            adapter.startup()
+        """,
+        anyio_backend,
+        says=[str(number) for number in reversed(range(9))],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05")
 def test_an_adapter_in_a_function_is_shut_down_once(anyio_backend: Any) -> None:
     """Collected before the exit, or just before it."""
     run_script(

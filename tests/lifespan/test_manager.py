@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -78,6 +79,29 @@ async def test_a_failure_is_raised_with_the_reason(how: str, when: str, reason: 
     assert ("inside" in log) == (when == "shutdown")
 
 
+async def test_it_may_be_entered_again_after_a_startup_that_failed() -> None:
+    log: list[str] = []
+    manager = LifespanManager(Living("app", log, fails="startup"))
+    for _ in range(2):
+        with pytest.raises(LifespanError):
+            await manager.__aenter__()
+    assert log == ["app startup"] * 2
+
+
+async def test_the_application_has_the_context_of_whoever_starts_it() -> None:
+    variable: ContextVar[str] = ContextVar("variable", default="default")
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(variable.get())
+        variable.set("the application's")
+
+    variable.set("here")
+    async with LifespanManager(app):
+        assert seen == ["here"]
+        assert variable.get() == "here"
+
+
 @pytest.mark.parametrize("event", ["startup", "shutdown"])
 async def test_an_application_that_takes_too_long_is_cancelled(event: str) -> None:
     cancelled = anyio.Event()
@@ -109,11 +133,20 @@ async def test_the_shutdown_runs_although_the_block_raised() -> None:
 
 async def test_the_shutdown_runs_although_the_task_is_cancelled() -> None:
     log: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await anyio.sleep(0.001)
+        log.append("shut down")
+        await send({"type": "lifespan.shutdown.complete"})
+
     with anyio.CancelScope() as scope:
-        async with LifespanManager(Living("app", log)):
+        async with LifespanManager(app):
             scope.cancel()
             await anyio.sleep_forever()
-    assert log == ["app startup", "app shutdown"]
+    assert log == ["shut down"]
 
 
 async def test_without_a_timeout_a_cancelled_task_does_not_wait_for_the_shutdown() -> None:
@@ -126,6 +159,8 @@ async def test_without_a_timeout_a_cancelled_task_does_not_wait_for_the_shutdown
             await receive()
             await anyio.sleep_forever()
         finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.001)
             ended.set()
 
     with anyio.fail_after(HANG), anyio.CancelScope() as scope:

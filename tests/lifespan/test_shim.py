@@ -115,7 +115,8 @@ async def test_the_mapping_joins_the_servers_state_before_the_application_starts
         assert state == {"server": 0, "database": 1, "app": 2}
         host = Host(state={"copy": 3})  # the server's part
         await host.serve(shim)
-    assert app.scopes[-1] is host.scope
+    assert app.scopes[-1] == host.scope
+    assert app.scopes[-1] is not host.scope
 
 
 @pytest.mark.clause("A-CORE-06")

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gatebridge import AsgiMounts, LifespanManager, LifespanShim, WsgiToAsgi
+from gatebridge import AsgiMounts, LifespanManager, LifespanShim, WsgiMounts, WsgiToAsgi
 from lifespan.host import HANG, WITHOUT_LIFESPAN, LifespanHost, Living, respond
 from wsgi_to_asgi.host import Host
 
@@ -73,7 +73,8 @@ async def test_the_prefix_moves_into_root_path(path: str, root: str, answer: str
         named("default"),
         {"/api": named("api"), "/api/v2/": named("v2"), "caf%C3%A9": named("café"), "/w": wsgi},
     )
-    assert await ask(app, path, root_path=root) == answer
+    async with LifespanHost().running(app):  # ends the threads
+        assert await ask(app, path, root_path=root) == answer
 
 
 @pytest.mark.clause("A-CORE-06", "D-43")
@@ -87,12 +88,14 @@ async def test_the_scope_is_copied_and_raw_path_stays() -> None:
     assert app.scopes == [{**before, "root_path": "/api"}]
 
 
+@pytest.mark.clause("A-CORE-06")
 async def test_what_is_not_mounted_goes_to_the_default_as_it_came() -> None:
     app = Living("app", [])
     mounts = AsgiMounts(app, {"/api": respond})
     host = Host(path="/")
     await host.serve(mounts)
-    assert app.scopes[-1] is host.scope
+    assert app.scopes == [host.scope]
+    assert app.scopes[0] is not host.scope  # which it may write to
 
 
 async def test_websockets_are_routed() -> None:
@@ -158,6 +161,16 @@ async def test_applications_without_a_lifespan_are_no_failure(app: Any) -> None:
     mounts = AsgiMounts(app, {"/a": app, "/b": Living("b", log)})
     assert await LifespanHost().live(mounts) == DONE
     assert log == ["b startup", "b shutdown"]
+
+
+async def test_the_lifespans_below_a_wsgi_application_run_too() -> None:
+    log: list[str] = []
+    below = WsgiMounts(wsgi, {"/deep": Living("deep", log)})
+    app = AsgiMounts(Living("default", log), {"/below": below})
+    async with LifespanHost().running(app):
+        assert log == ["default startup", "deep startup"]
+        assert await ask(app, "/below/deep/x") == "/below/deep | /below/deep/x"
+    assert log[2:] == ["deep shutdown", "default shutdown"]
 
 
 @pytest.mark.clause("A-LIFE-13")
@@ -255,17 +268,19 @@ async def test_a_startup_that_is_cancelled_leaves_those_that_have_started() -> N
 
 
 async def test_each_application_has_a_state_of_its_own_beside_the_servers() -> None:
-    server = {"server": 0}
+    server = {"server": 0, "x": "server"}
     default = Living("default", [], state={"x": "default"})
     a, b = (Living(name, [], state={"x": name}) for name in "ab")
     app = AsgiMounts(default, {"/a": a, "/b": b})
 
     async with LifespanHost(server).running(app):
         for path in ("/", "/a", "/b"):
-            await ask(app, path, state={"server": 1, "request": 2})
-    assert server == {"server": 0}
+            await ask(app, path, state={"server": 1, "request": 2, "x": "server"})
+    assert server == {"server": 0, "x": "server"}
     for each, name in ((default, "default"), (a, "a"), (b, "b")):
-        assert each.states == [{"server": 0}, {"server": 1, "request": 2, "x": name}]
+        lifespan, request = each.states
+        assert lifespan == {"server": 0, "x": "server"}
+        assert request == {"server": 1, "request": 2, "x": name}
 
 
 async def test_a_state_is_there_although_the_server_has_none() -> None:
@@ -278,6 +293,20 @@ async def test_a_state_is_there_although_the_server_has_none() -> None:
         await ask(app, "/")
     assert default.states[1:] == [{"x": 1}] * 2
     assert a.states[1:] == [{}]
+
+
+async def test_lifespans_of_one_loop_may_overlap() -> None:
+    app = Living("app", [], state={"x": 1})
+    mounts = AsgiMounts(app, {})
+    first, second = LifespanManager(mounts), LifespanManager(mounts)
+    await first.__aenter__()
+    await second.__aenter__()
+    await first.__aexit__(None, None, None)
+    await ask(mounts, "/")
+    assert app.scopes[-1]["state"] == {"x": 1}
+    await second.__aexit__(None, None, None)
+    await ask(mounts, "/")
+    assert "state" not in app.scopes[-1]
 
 
 async def test_without_a_lifespan_there_is_no_state() -> None:

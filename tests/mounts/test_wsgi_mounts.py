@@ -243,6 +243,16 @@ def test_after_close_asgi_applications_are_refused_until_startup(mounted: Any) -
     assert log == (STARTUPS + SHUTDOWNS) + STARTUPS
 
 
+def test_mounts_that_were_closed_before_any_request_start_nothing(mounted: Any) -> None:
+    log: list[str] = []
+    app = mounted(*living(log))
+    app.close()
+    assert ask(app, "/w") == "w /w | "
+    with pytest.raises(UnavailableError, match="closed"):
+        ask(app, "/a")
+    assert log == []
+
+
 def test_a_call_from_its_own_startup_is_refused_rather_than_hang(mounted: Any) -> None:
     errors: list[Any] = []
 

@@ -43,6 +43,17 @@ def paths(**changes: Any) -> tuple[str, bytes]:
         ("/a//b/", b"/a//b/", "", "", b"/a//b/"),
         ("/x", b"/x", MISSING, "", b"/x"),
         ("/x", b"/x", None, "", b"/x"),
+        # Uvicorn with --root-path=/api/, and with --root-path=/
+        ("/api//x", b"/api//x", "/api/", "/api", b"/x"),
+        ("/api//\ufffd", b"/api//%FF", "/api/", "/api", b"/\xff"),
+        ("/api//", b"/api//", "/api/", "/api", b"/"),
+        ("//x", b"//x", "/", "", b"/x"),
+        ("/api///x", b"/api///x", "/api/", "/api", b"//x"),
+        ("/api//x", b"/api//x", "/api", "/api", b"//x"),
+        # Below a mount, where only path had the server's root put before it.
+        ("/root/api/\ufffd", b"/api/%FF", "/root/api", "/root/api", b"/\xff"),
+        ("/root/a/b/\ufffd", b"/%62/%FF", "/root/a/b", "/root/a/b", b"/\xff"),
+        ("/root/api/\ufffd", b"/pi/%FF", "/root/api", "/root/api", b"/\xef\xbf\xbd"),
     ],
 )
 def test_root_path_is_taken_off_on_segment_boundaries(

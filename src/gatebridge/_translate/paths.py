@@ -61,6 +61,19 @@ def starts_with(path: str, root: str) -> bool:
     return path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/")
 
 
+def with_one_slash(path: str, raw_path: bytes | None, root_path: str) -> tuple[str, bytes | None]:
+    """Return a scope's paths with one slash after a mount point that has one itself.
+
+    Uvicorn puts ``--root-path`` before the path as it was given, so ``/api/`` gives ``/api//x``.
+    """
+    if not (root_path.endswith("/") and path.startswith(root_path + "/")):
+        return path, raw_path
+    root = bytes_from_text("root_path", root_path)
+    if raw_path is not None and raw_path.startswith(root + b"/"):
+        raw_path = root.rstrip(b"/") + raw_path[len(root) :]
+    return root_path.rstrip("/") + path[len(root_path) :], raw_path
+
+
 def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str) -> EnvironPaths:
     """Split a scope's path into ``SCRIPT_NAME`` and ``PATH_INFO``.
 
@@ -89,6 +102,7 @@ def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str
 
     root = mount_point(root_path)
     script_name = native_from_text("root_path", root)
+    path, raw_path = with_one_slash(path, raw_path, root_path)
     request_path = raw_path.decode("latin-1") if raw_path else ""
     if path == "*" and method == "OPTIONS":
         return script_name, "*", request_path or "*", None
@@ -124,8 +138,12 @@ def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:
         elif root and _reads(exact, root + path):  # only path had its root taken off by the host
             if exact.startswith(prefix):
                 return exact[len(prefix) :]
-        elif _reads(exact, rest):  # only path had a root put before it
-            return exact
+        elif shortened:
+            # Only path had a root put before it: all of this one, or what a mount was below.
+            for end in (end for end, char in enumerate(root + "/") if char == "/"):
+                mounted = bytes_from_text("root_path", root[end:])
+                if exact.startswith(mounted) and _reads(exact, path[end:]):
+                    return exact[len(mounted) :]
     return bytes_from_text("path", rest)
 
 

@@ -1,0 +1,36 @@
+"""A value for each event loop: what one loop's lifespan has made is of no use on another."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from anyio.lowlevel import RunVar
+
+T = TypeVar("T")
+
+
+class PerLoop(Generic[T]):
+    """Holds a value on an event loop for as long as a block lasts; the latest one counts."""
+
+    def __init__(self) -> None:
+        # By name in old versions of anyio, by identity in newer ones.
+        self._held: RunVar[list[T] | None] = RunVar(f"gatebridge-{id(self)}", None)
+
+    def get(self) -> T | None:
+        """Return the value held on the loop that runs, or None."""
+        held = self._held.get()
+        return held[-1] if held else None
+
+    @contextmanager
+    def hold(self, value: T) -> Generator[None, None, None]:
+        """Hold a value until the end of the block; blocks may overlap."""
+        held: list[T] = self._held.get() or []
+        self._held.set(held)
+        held.append(value)
+        try:
+            yield
+        finally:
+            # By identity: two that are equal are not the same.
+            held[:] = [each for each in held if each is not value]
