@@ -21,6 +21,7 @@ from fastapi import FastAPI, Request
 from asgi_to_wsgi.apps import Event, Gate, body, http, sending, start, started, stopped
 from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.scripts import run_script
+from asgi_to_wsgi.threads import Thread
 from compat.loops import LoopThread
 from gatebridge.compat import ASGIMiddleware, ASGIResponder
 from gatebridge.errors import UnavailableError
@@ -238,12 +239,57 @@ def test_a_closed_loop_is_refused(own: LoopThread) -> None:
         Host().call(ASGIMiddleware(say_loop, loop=own.loop))
 
 
-def test_close_returns_although_the_given_loop_has_stopped(own: LoopThread) -> None:
-    middleware = ASGIMiddleware(say_loop, loop=own.loop, lifespan="off")
-    # The loop runs in this thread, which lives on when the loop has stopped.
+class Application:
+    """Something to refer to weakly."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await say_loop(scope, receive, send)
+
+
+def test_a_stopped_loop_keeps_no_application(own: LoopThread) -> None:
+    """The loop runs in this thread, which lives on when the loop has stopped."""
+    app = Application()
+    alive = weakref.ref(app)
+    middleware = ASGIMiddleware(app, loop=own.loop)
     serving = Host().serve_in_thread(middleware)
     own.loop.run_until_complete(asyncio.to_thread(serving.join))
-    middleware.close()
+    del app, middleware
+    gc.collect()
+    assert alive() is None
+
+
+def test_close_returns_although_the_given_loop_stops(
+    own: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its thread lives on; a background task is left on it."""
+    closing = Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sending(start(), body(b"ok"))(scope, receive, send)
+        tasks.append(asyncio.current_task())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tasks.clear()
+
+    async def main() -> Thread:
+        await asyncio.to_thread(Host().serve, middleware)
+        thread = Thread(close)
+        await asyncio.to_thread(closing.happens)
+        return thread
+
+    def close() -> None:
+        own.loop.call_soon_threadsafe(closing.set)
+        middleware.close()
+
+    tasks: list[Any] = []
+    middleware = ASGIMiddleware(app, loop=own.loop)
+    own.loop.run_until_complete(main()).join()
+    assert "the application was not shut down" in caplog.text
+    (task,) = tasks
+    task.cancel()
+    own.loop.run_until_complete(asyncio.wait([task]))
 
 
 def test_its_own_loop_does_not_wait_for_itself(own: LoopThread) -> None:
@@ -305,6 +351,42 @@ def test_the_interpreter_exits_whatever_became_of_the_loop() -> None:
         """,
         ("asyncio", {}),
         says=["ok"] * 6,
+    )
+
+
+def test_the_interpreter_exits_after_a_loop_of_the_main_thread() -> None:
+    run_script(
+        """
+        from gatebridge.compat import ASGIMiddleware
+
+        loop = asyncio.new_event_loop()
+        kept = ASGIMiddleware(sending(start(), body(b"ok")), None, loop)
+        loop.run_until_complete(asyncio.to_thread(serve, kept))
+        """,
+        ("asyncio", {}),
+        says=["ok"],
+    )
+
+
+def test_the_interpreter_exits_after_a_loop_that_stopped_in_the_middle() -> None:
+    """What ends the adapter was begun, and will not be done."""
+    run_script(
+        """
+        from gatebridge.compat import ASGIMiddleware
+
+        async def main():
+            adapter = ASGIMiddleware(sending(start(), body(b"ok")), None, loop)
+            await asyncio.to_thread(serve, adapter)
+            del adapter
+            gc.collect()
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+        sys.exit(1)  # asyncio complains
+        """,
+        ("asyncio", {}),
+        status=1,
+        says=["ok"],
     )
 
 

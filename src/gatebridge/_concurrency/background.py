@@ -213,15 +213,9 @@ class _EndingWithThread(weakref.WeakSet[LoopPortal]):
     It is all that can be heard of the end of a loop that was stopped and left as it is.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._pid = os.getpid()
-
     def __del__(self) -> None:
-        if self._pid != os.getpid():
-            return  # forked: the parent's thread runs on
         for portal in list(self):
-            if not portal.is_running():  # another thread may run the loop by now
+            if not portal.is_running():  # it does if another thread took over, or in a forked child
                 portal.end()
 
 
