@@ -41,6 +41,8 @@ __all__ = ["ASGIMiddleware", "ASGIResponder", "WSGIMiddleware", "WsgiToAsgi", "b
 
 _logger = logging.getLogger("gatebridge")
 
+_LAST = ("http.response.body", "http.response.pathsend")  # unless there is more_body
+
 
 class ASGIMiddleware(AsgiToWsgi):
     """``a2wsgi.ASGIMiddleware``: a WSGI application that serves an ASGI application.
@@ -65,6 +67,8 @@ class ASGIMiddleware(AsgiToWsgi):
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
         ValueError: ``lifespan`` is none of the words.
+
+    Source: a2wsgi 1.10.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class ASGIMiddleware(AsgiToWsgi):
             return self._loop
         session = self._processes.get().session
         if session is None or session.portal.ended:
-            if self._lifespan_is_open:
+            if session is None and self._lifespan_is_open:
                 self._lifespan = "off"
             session = self._start(reopen=False)
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop
@@ -149,9 +153,6 @@ class ASGIMiddleware(AsgiToWsgi):
             _logger.info("%s %r: cancelled %g seconds after the response", method, path, seconds)
 
 
-_LAST = ("http.response.body", "http.response.pathsend")
-
-
 class ASGIResponder(ASGIMiddleware):
     """``a2wsgi.asgi.ASGIResponder``: one request on a given loop, without a lifespan.
 
@@ -159,6 +160,8 @@ class ASGIResponder(ASGIMiddleware):
         app: As for `ASGIMiddleware`, like the others.
         loop: The event loop.
         wait_time: In seconds.
+
+    Source: a2wsgi 1.10.
     """
 
     def __init__(
@@ -186,6 +189,8 @@ class WSGIMiddleware(_WsgiToAsgi):
     Raises:
         TypeError: ``app`` is not callable.
         ValueError: ``workers`` is less than 1.
+
+    Source: a2wsgi 1.10; Starlette 1.0.
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
@@ -229,6 +234,8 @@ class WsgiToAsgi(_WsgiToAsgi):
     Raises:
         TypeError: ``wsgi_application`` is not callable.
         ValueError: ``duplicate_header_limit`` is less than 0.
+
+    Source: asgiref 3.13.
     """
 
     def __init__(
@@ -260,6 +267,8 @@ def build_environ(scope: Scope, body: bytes | InputStream) -> dict[str, Any]:
     Raises:
         RequestError: As `gatebridge.environ_from_scope`.
         HostError: As `gatebridge.environ_from_scope`.
+
+    Source: Starlette 1.0; a2wsgi 1.10.
     """
     file = io.BytesIO(body) if isinstance(body, bytes) else body
     return environ_from_scope(scope, body=file)
