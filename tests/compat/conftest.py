@@ -11,6 +11,7 @@ import pytest
 import asgi_to_wsgi.host
 import wsgi_to_asgi.host
 from compat.loops import NEW_LOOPS, LoopThread
+from wsgi_to_asgi import apps
 
 
 @pytest.fixture(params=NEW_LOOPS)
@@ -25,8 +26,9 @@ def own(request: pytest.FixtureRequest) -> Iterator[LoopThread]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """No loop of ours runs any more, and no server was called wrongly."""
+    """No worker and no loop of ours runs any more, and no server was called wrongly."""
     yield
+    assert apps.end_adapters() == []
     gc.collect()
     for thread in threading.enumerate():
         if thread.name in ("gatebridge-asyncio", "gatebridge-trio"):

@@ -17,6 +17,7 @@ from asgi_to_wsgi.apps import Event
 from gatebridge import compat
 from gatebridge.compat import WSGIMiddleware, WsgiToAsgi, build_environ
 from gatebridge.types import StartResponse, WSGIEnvironment
+from wsgi_to_asgi.apps import ending
 from wsgi_to_asgi.host import HANG, Host, http_scope, in_background
 
 
@@ -30,7 +31,7 @@ def saying(text: str) -> Any:
 
 async def serve(app: Any, **scope: Any) -> Host:
     host = Host(**scope)
-    await host.serve(app)
+    await host.serve(ending(app))
     return host
 
 
@@ -74,7 +75,6 @@ async def test_modal_has_threads_on_demand() -> None:
     assert threading.active_count() == before
     assert (await serve(served)).body == b"ok"
     assert served.statistics().threads == 1
-    served.executor.shutdown()
 
 
 async def test_one_worker_serves_one_request_at_a_time() -> None:
