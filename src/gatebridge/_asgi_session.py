@@ -24,6 +24,7 @@ from gatebridge.types import ASGIApplication
 _logger = logging.getLogger("gatebridge")
 
 _GRACE_SECONDS = 1.0  # for what was cancelled
+_CHECK_SECONDS = 1.0  # how often who waits for the end looks whether it can still come
 
 
 class Session:
@@ -107,13 +108,15 @@ class Session:
         """
         self.portal.refuse_own_thread()
         if not self._begin_to_close():
-            self._closed.wait()
+            while not self._closed.wait(_CHECK_SECONDS) and self.portal.is_running():
+                pass
             return
         try:
             if not self.portal.ended:
                 self.portal.call(self._shut_down)
         except UnavailableError as exc:
-            _logger.warning("the application was not shut down: %s", exc)
+            if self._lifespan is not None or self._requests:
+                _logger.warning("the application was not shut down: %s", exc)
         finally:
             self._let_go()
 
@@ -121,8 +124,11 @@ class Session:
         """Do as `close`, but without waiting: whoever would have closed it was collected."""
         # Sessions of a parent process are not its own. Nothing here may wait: the collector runs
         # on any thread, whatever that one holds.
-        if self in _open_sessions.get() and self._begin_to_close():
-            self.portal.handle.call_soon(self._end_soon)
+        if self not in _open_sessions.get() or not self._begin_to_close():
+            return
+        if not (self.portal.is_running() and self.portal.handle.call_soon(self._end_soon)):
+            _open_sessions.get().pop(self, None)
+            self._closed.set()
 
     def lost(self) -> None:
         """Tell the requests that the loop has ended."""

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from gatebridge._concurrency.background import (
     share_loop,
 )
 from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._concurrency.portal import Portal
 from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
@@ -135,7 +136,7 @@ class AsgiToWsgi:
         self._backend = backend
         self._backend_options = dict(backend_options or {})
         self._portal = portal
-        self._portal_pid = os.getpid()
+        self._pid = os.getpid()
         self._lifespan: LifespanMode = lifespan
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
@@ -191,7 +192,8 @@ class AsgiToWsgi:
         body = RequestMessages(environ, scope, self._max_body_size)
         part = body.read_early()
         portal, window = session.portal, self._window_bytes
-        call = AsgiCall(self.app, scope, part, portal, window, session.request_ended)
+        app = self._application()
+        call = AsgiCall(app, scope, part, portal, window, session.request_ended)
         timeout = self._response_timeout
         return call, Exchange(call, portal.handle, body, environ, window, timeout)
 
@@ -214,7 +216,8 @@ class AsgiToWsgi:
         body = RequestMessages(environ, {**scope, "method": "GET"}, None)
         wire = WebSocketWire(handshake_key(environ), scope["subprotocols"], self._max_message_size)
         portal, window = session.portal, self._window_bytes
-        call = WebSocketCall(self.app, scope, portal, window, session.request_ended)
+        app = self._application()
+        call = WebSocketCall(app, scope, portal, window, session.request_ended)
         timeout = self._response_timeout
         return call, WebSocketExchange(
             call, portal.handle, body, environ, window, timeout, raw, wire
@@ -303,13 +306,20 @@ class AsgiToWsgi:
 
     def _new_session(self) -> Session:
         refuse_at_exit()  # from 3.12 on, no thread can be started then
-        if self._portal is None:
-            portal, release = share_loop(self._backend, self._backend_options)
-        elif self._portal_pid == os.getpid():
-            portal, release = open_portal(self._portal)
-        else:
-            raise UnavailableError("portal", "it runs in the process that this one was forked from")
+        portal, release = self._open_portal()
         return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
+
+    def _open_portal(self) -> tuple[Portal, Callable[[], None]]:
+        """Return the way to the event loop, and what to call when it is no longer needed."""
+        if self._portal is None:
+            return share_loop(self._backend, self._backend_options)
+        if self._pid == os.getpid():
+            return open_portal(self._portal)
+        raise UnavailableError("portal", "it runs in the process that this one was forked from")
+
+    def _application(self) -> ASGIApplication:
+        """Return what to call for a request."""
+        return self.app
 
 
 def _takeover(environ: WSGIEnvironment) -> RawSocket | None:

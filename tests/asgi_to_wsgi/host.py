@@ -228,7 +228,7 @@ class Host:
 
     def _start_response(self, *args: Any, **kwargs: Any) -> Callable[[bytes], object]:
         self.check_thread("start_response")
-        if kwargs or len(args) != 2:
+        if kwargs or args[2:] not in ((), (None,)):  # exc_info is for what went wrong
             self.object(f"start_response(*{args}, **{kwargs})")
         status, headers = args[:2]
         if self.status is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -18,13 +18,20 @@ Headers = list[tuple[str, str]]
 
 TEXT = ("content-type", "text/plain")
 
+Made = TypeVar("Made", bound=WsgiToAsgi)
+
 _adapters: list[WsgiToAsgi] = []
 
 
 def adapter(app: Any, **options: Any) -> WsgiToAsgi:
     """Return an adapter, whose threads end with the test."""
-    _adapters.append(WsgiToAsgi(app, **options))
-    return _adapters[-1]
+    return ending(WsgiToAsgi(app, **options))
+
+
+def ending(made: Made) -> Made:
+    """Let the threads of an adapter end with the test."""
+    _adapters.append(made)
+    return made
 
 
 def end_adapters() -> list[str]:

@@ -2,14 +2,18 @@
 
 All adapters share it, so that what one request opened works in the next one. It is started at its
 first use and ends with its last user. A forked child begins without.
+
+Beside it, the ways to a loop of the caller's: through its portal, or to the bare loop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -19,7 +23,7 @@ from anyio.from_thread import BlockingPortal
 
 from gatebridge._concurrency.host_threads import require_threads, runner_options
 from gatebridge._concurrency.per_process import PerProcess
-from gatebridge._concurrency.portal import Portal, own_thread_error, run_portal
+from gatebridge._concurrency.portal import LoopPortal, Portal, own_thread_error, run_portal
 from gatebridge.errors import UnavailableError
 
 _logger = logging.getLogger("gatebridge")
@@ -194,3 +198,52 @@ def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
     if not portals:
         raise UnavailableError("portal", "it was stopped")
     return portals[0], portals[0].stop
+
+
+class _PortalsOfThread(threading.local):
+    """The portals to bare loops that were opened on this thread."""
+
+    def __init__(self) -> None:
+        self.portals = _EndingWithThread()
+
+
+class _EndingWithThread(weakref.WeakSet[LoopPortal]):
+    """Portals that end when their thread does, and with it the only reference to this set.
+
+    It is all that can be heard of the end of a loop that was stopped and left as it is.
+    """
+
+    def __del__(self) -> None:
+        for portal in list(self):
+            if not portal.is_running():  # it does if another thread took over, or in a forked child
+                portal.end()
+
+
+_of_this_thread = _PortalsOfThread()
+
+
+def open_loop(
+    loop: asyncio.AbstractEventLoop, timeout: float | None
+) -> tuple[Portal, Callable[[], None]]:
+    """Return a portal to a caller's loop, which is never stopped, and what to call at its end.
+
+    Args:
+        loop: Runs in another thread, or will soon.
+        timeout: For how many seconds to wait for that; None for any time.
+
+    Raises:
+        UnavailableError: The loop does not run, or the host's threads are no help.
+    """
+    require_threads()
+    portal = LoopPortal(loop)
+    running = threading.Event()
+
+    def take() -> None:
+        _of_this_thread.portals.add(portal)
+        running.set()
+
+    if not portal.handle.call_soon(take):
+        raise UnavailableError("loop", "it is closed")
+    if not running.wait(timeout):
+        raise UnavailableError("loop", f"no thread has run it for {timeout} seconds")
+    return portal, lambda: None

@@ -167,7 +167,7 @@ def current_loop() -> LoopHandle:
             # trio runs what was scheduled before it ends, and raises for what comes later.
             handle = LoopHandle(loop, loop.run_sync_soon, lambda: False, _TrioSignal)
         else:
-            handle = LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, _AsyncioSignal)
+            handle = asyncio_handle(loop)
         _current.handle = handle
     return handle
 
@@ -185,6 +185,11 @@ def start_task(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
         return handle.loop.create_task(function())
     context = contextvars.copy_context()  # without it, trio takes that of its own beginning
     return sys.modules["trio"].lowlevel.spawn_system_task(function, context=context)
+
+
+def asyncio_handle(loop: asyncio.AbstractEventLoop) -> LoopHandle:
+    """Return a handle of a loop of asyncio's kind, which need not run yet."""
+    return LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, _AsyncioSignal)
 
 
 def context_for_thread() -> contextvars.Context:

@@ -13,12 +13,12 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from gatebridge._concurrency.loop import LoopHandle, current_loop
+from gatebridge._concurrency.loop import LoopHandle, asyncio_handle, current_loop
 from gatebridge.errors import UnavailableError
 
 T = TypeVar("T")
@@ -52,6 +52,8 @@ class Portal(ABC):
         guests: Whom to tell of the end.
     """
 
+    _check_seconds: float | None = None  # how often to look whether the loop runs, if need be
+
     def __init__(self, handle: LoopHandle) -> None:
         self.handle = handle
         self.thread_id = threading.get_ident()
@@ -81,8 +83,11 @@ class Portal(ABC):
         call = _Call(self, function)
         self.guests.add(call)
         try:
-            if self.ended or not self.handle.call_soon(call.start):
+            if not self.is_running() or not self.handle.call_soon(call.start):
                 call.lost()
+            while not wait([call.future], self._check_seconds).done:
+                if not self.is_running():
+                    call.lost()
             result: T = call.future.result()
             return result  # noqa: TRY300
         except BaseException:
@@ -91,6 +96,10 @@ class Portal(ABC):
             raise
         finally:
             self.guests.discard(call)
+
+    def is_running(self) -> bool:
+        """Return whether the loop gets to what it is given."""
+        return not self.ended
 
     def refuse_own_thread(self) -> None:
         """Raise `UnavailableError` on the loop's own thread, which would wait for itself."""
@@ -176,6 +185,32 @@ class _AsyncioPortal(Portal):
             # As far as it gets without waiting, at once: one turn of the loop less.
             return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
         return context.run(loop.create_task, function()).cancel
+
+
+class LoopPortal(_AsyncioPortal):
+    """A portal to a loop of asyncio's kind that others start, stop and close, and tell nobody.
+
+    It keeps no task on the loop, which would be there at the end for its owner to wonder about.
+    """
+
+    _check_seconds = 1.0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(asyncio_handle(loop))
+
+    def is_running(self) -> bool:
+        """As for any portal."""
+        return not self.ended and self.handle.loop.is_running()
+
+    def refuse_own_thread(self) -> None:
+        """As for any portal; whichever thread it is that the loop runs on."""
+        refuse_thread_of(self.handle.loop)
+
+
+def refuse_thread_of(loop: asyncio.AbstractEventLoop) -> None:
+    """Raise `UnavailableError` on the thread that the loop runs on."""
+    if asyncio._get_running_loop() is loop:  # None where no loop runs
+        raise own_thread_error()
 
 
 class _TrioPortal(Portal):
