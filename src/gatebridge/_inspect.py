@@ -9,6 +9,7 @@ import anyio
 
 from gatebridge._lifespan import Lifespan
 from gatebridge._loading import NamedApplication
+from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 
 
@@ -52,15 +53,20 @@ def _try_lifespan(app: ASGIApplication) -> str:
 
         await app(scope, receive, watch)
 
-    async def run() -> list[str]:
+    async def run() -> Lifespan | LifespanError:
         lifespan = Lifespan(watched, required=False)
         async with anyio.create_task_group() as group:
             group.start_soon(lifespan.run)
-            await lifespan.startup(None)
-            await lifespan.shutdown(30)
-        return sorted(lifespan.state)
+            try:
+                await lifespan.startup(None)
+                await lifespan.shutdown(30)
+            except LifespanError as exc:
+                return exc  # out of the group, which would wrap it
+        return lifespan
 
-    state = anyio.run(run)
+    lifespan = anyio.run(run)
+    if isinstance(lifespan, LifespanError):
+        raise lifespan
     if "lifespan.startup.complete" not in answers:
         return "none: the application does not answer lifespan.startup"
-    return f"answered; state: {', '.join(state) or 'none'}"
+    return f"answered; state: {', '.join(lifespan.state) or 'none'}"

@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Literal, NamedTuple
 
 from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
@@ -55,7 +56,8 @@ def _findings() -> Iterator[Finding]:
         problem = "an event loop was started before the fork: the parent has a lifespan as well"
         yield Finding("fork", problem, _START_LATER, "note")
     if patched_by_gevent() and not {"uvloop", "trio"}.isdisjoint(sys.modules):
-        yield Finding("gevent", ONE_LOOP, "give AsgiToWsgi neither uvloop nor trio", "note")
+        remedy = "use neither for AsgiToWsgi, nor below WsgiToAsgi, whose server would stand still"
+        yield Finding("gevent", f"{ONE_LOOP}; uvloop or trio is there", remedy, "note")
     if _in_sub_interpreter():
         yield Finding(
             "sub-interpreter",
@@ -66,7 +68,7 @@ def _findings() -> Iterator[Finding]:
     if find_spec("wsproto") is None:
         yield Finding(
             "wsproto",
-            "not installed: AsgiToWsgi serves no WebSockets",
+            "not installed: AsgiToWsgi serves WebSockets on no server",
             "install gatebridge[websocket] if the application has some",
             "note",
         )
@@ -82,10 +84,9 @@ def check_import() -> list[Finding]:
     return findings
 
 
-def _forks_later(uwsgi: object) -> bool:
-    """Return whether this is uWSGI's master, which imports the application for its workers."""
-    worker_id = getattr(uwsgi, "worker_id", None)
-    return worker_id is not None and worker_id() == 0
+def _forks_later(uwsgi: ModuleType) -> bool:
+    """Return whether this is uWSGI's process that imports the application for its workers."""
+    return uwsgi.worker_id() == 0 and bool(uwsgi.masterpid() or uwsgi.numproc > 1)
 
 
 def _in_sub_interpreter() -> bool:
