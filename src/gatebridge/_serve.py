@@ -19,6 +19,7 @@ from gatebridge.errors import UnavailableError
 from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SHUTDOWN_SECONDS = 10.0  # for the responses that are under way
+_POLL_SECONDS = 0.1
 
 Say = Callable[[str], object]
 
@@ -95,13 +96,18 @@ def _run_wsgiref(
 ) -> bool:
     app = application.for_wsgi()
     server = _Server(listener, app)
+    # Not in this thread: a signal that comes while a request is handed over would close that.
+    acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     try:
         with app if isinstance(app, AsgiToWsgi) else contextlib.nullcontext():
             server.server_activate()
-            listens()
+            acceptor.start()
             try:
-                server.serve_forever()
+                listens()
+                while acceptor.is_alive():
+                    acceptor.join(_POLL_SECONDS)  # on Windows no signal interrupts it
             finally:
+                server.shutdown()
                 server.server_close()
     finally:
         server.join(_SHUTDOWN_SECONDS)

@@ -50,7 +50,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding(obstacle.host, obstacle.problem, obstacle.remedy, "error")
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is not None and (was_forked_with_a_loop() or (_forks_later(uwsgi) and runs_a_loop())):
-        problem = "an event loop was started before the fork: one worker of some never wakes"
+        problem = "an event loop was started before the fork: now and then a worker never wakes"
         yield Finding("fork", problem, _START_LATER, "error")
     elif was_forked_with_a_loop():
         problem = "an event loop was started before the fork: the parent has a lifespan as well"
@@ -75,11 +75,11 @@ def _findings() -> Iterator[Finding]:
 
 
 def check_import() -> list[Finding]:
-    """Return the same, with what hurts if all that was imported so far is so before a fork."""
+    """Return the same, and what hurts if the server forks after it has imported the application."""
     findings = check_host()
     if runs_a_loop() and not any(finding.name == "fork" for finding in findings):
-        problem = "the import starts an event loop, which is not in the workers of a server that "
-        problem += "imports the application before it forks (Gunicorn's preload_app, uWSGI)"
+        problem = "the import starts an event loop, and with it the application: also in a master "
+        problem += "that imports it before it forks (uWSGI; Gunicorn with preload_app)"
         findings.append(Finding("fork", problem, _START_LATER, "error"))
     return findings
 

@@ -114,7 +114,9 @@ def wait_until_refused(address: tuple[str, int]) -> None:
     deadline = time.monotonic() + HANG
     with suppress(ConnectionError):
         while time.monotonic() < deadline:
-            socket.create_connection(address, HANG).close()
+            with socket.create_connection(address, HANG) as connection:
+                connection.sendall(b"\r\n")  # no request: the server closes the connection
+                connection.recv(1)
         pytest.fail("it listens on")
 
 
@@ -176,7 +178,8 @@ def test_a_response_that_is_under_way_is_finished(signal_: signal.Signals) -> No
             server.process.send_signal(signal_)
             wait_until_refused(address)
             server.release()
-            assert client.makefile("rb").read().endswith(b" in threads")
+            with client.makefile("rb") as response:
+                assert response.read().endswith(b" in threads")
         assert server.process.wait(HANG) == 0
 
 
