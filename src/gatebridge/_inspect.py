@@ -7,9 +7,8 @@ from typing import cast
 
 import anyio
 
-from gatebridge._lifespan import Lifespan
+from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
-from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 
 
@@ -53,20 +52,11 @@ def _try_lifespan(app: ASGIApplication) -> str:
 
         await app(scope, receive, watch)
 
-    async def run() -> Lifespan | LifespanError:
-        lifespan = Lifespan(watched, required=False)
-        async with anyio.create_task_group() as group:
-            group.start_soon(lifespan.run)
-            try:
-                await lifespan.startup(None)
-                await lifespan.shutdown(30)
-            except LifespanError as exc:
-                return exc  # out of the group, which would wrap it
-        return lifespan
+    async def run() -> list[str]:
+        async with LifespanManager(watched) as state:
+            return sorted(state)
 
-    lifespan = anyio.run(run)
-    if isinstance(lifespan, LifespanError):
-        raise lifespan
+    state = anyio.run(run)
     if "lifespan.startup.complete" not in answers:
         return "none: the application does not answer lifespan.startup"
-    return f"answered; state: {', '.join(lifespan.state) or 'none'}"
+    return f"answered; state: {', '.join(state) or 'none'}"
