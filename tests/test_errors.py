@@ -15,6 +15,7 @@ from gatebridge.errors import (
     GatebridgeError,
     HostError,
     LifespanError,
+    LoadError,
     RequestBodyError,
     RequestError,
     UnavailableError,
@@ -23,7 +24,7 @@ from gatebridge.errors import (
 
 _CLASSES: list[type[GatebridgeError]] = [
     *(GatebridgeError, RequestError, RequestBodyError, WsgiAppError, AsgiAppError, HostError),
-    *(LifespanError, UnavailableError, ClientDisconnected),
+    *(LifespanError, LoadError, UnavailableError, ClientDisconnected),
 ]
 _OS_ERRORS: list[Any] = [ClientDisconnected, RequestBodyError]
 
@@ -71,6 +72,7 @@ def test_each_party_has_a_class_of_its_own() -> None:
         AsgiAppError,
         HostError,
         LifespanError,
+        LoadError,
         ClientDisconnected,
     ]
     for party in parties:

@@ -84,6 +84,16 @@ class UnavailableError(GatebridgeError, RuntimeError):
     """
 
 
+class LoadError(GatebridgeError, ImportError):
+    """No application can be had by the name that was given: whoever wrote the name is at fault.
+
+    What goes wrong inside of the application's own modules is raised as it is.
+
+    Attributes:
+        field: The name, ``"package.module:app"``, or the environment variable that should hold it.
+    """
+
+
 class ClientDisconnected(GatebridgeError, ConnectionError):  # noqa: N818 - the specification's word
     """The client left before the exchange was complete. No rule was broken.
 

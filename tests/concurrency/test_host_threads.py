@@ -104,7 +104,7 @@ def test_gevent_that_is_only_there_does_no_harm(
 def test_under_gevent_only_one_loop_is_possible(
     monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(host_threads, "_patched_by_gevent", lambda: True)
+    monkeypatch.setattr(host_threads, "patched_by_gevent", lambda: True)
     monkeypatch.setattr(host_threads, "_fits_gevent", lambda: True)
     assert "asyncio's own event loop" in refusal(**arguments)
 
@@ -119,7 +119,7 @@ def test_under_gevent_nobody_else_finds_the_loop_running(monkeypatch: pytest.Mon
         return below(*arguments)
 
     monkeypatch.setattr(selectors.DefaultSelector, "select", select)
-    monkeypatch.setattr(host_threads, "_patched_by_gevent", lambda: True)
+    monkeypatch.setattr(host_threads, "patched_by_gevent", lambda: True)
     monkeypatch.setattr(host_threads, "_fits_gevent", lambda: True)
     with AsgiToWsgi(app, backend_options={"debug": True}):
         pass

@@ -30,7 +30,9 @@ if not UWSGI:
 
 
 @contextmanager
-def uwsgi(*options: str, **environ: str) -> Iterator[ServerProcess]:
+def uwsgi(
+    *options: str, module: str = "servers.asgi_site", **environ: str
+) -> Iterator[ServerProcess]:
     """Run uWSGI until it has loaded the application."""
     known = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
     # A distribution's uWSGI has Python as a plugin.
@@ -40,7 +42,7 @@ def uwsgi(*options: str, **environ: str) -> Iterator[ServerProcess]:
         port = listener.getsockname()[1]
         path = f"--pythonpath={copy_packages(folder)}"
         return [
-            *(UWSGI, *plugin, path, "--module=servers.asgi_site", "--need-app"),
+            *(UWSGI, *plugin, path, f"--module={module}", "--need-app"),
             *(f"--http-socket=127.0.0.1:{port}", "--master", "--die-on-term", *options),
         ]
 
@@ -93,3 +95,10 @@ def test_without_threads_it_is_an_error_and_no_half_frozen_service() -> None:
             assert "UnavailableError: uwsgi: without its option" in server.output()
         else:  # newer versions have them by default
             assert get(server, "/").status_code == 200
+
+
+def test_an_application_by_its_name() -> None:
+    name = {"GATEBRIDGE_APP": "servers.asgi_site:site"}
+    with uwsgi("--threads=4", module="gatebridge.auto:wsgi", **name) as server:
+        server.wait_for("loaded")
+        assert get(server, "/").text.startswith("process ")

@@ -255,4 +255,5 @@ def test_gevent_that_patches_too_late_is_an_error_and_no_hang() -> None:
     require("gunicorn-gevent")
     with run_server(gunicorn("gevent", "--preload")) as server, client_of(server) as client:
         assert client.get("/").status_code == 500
-        assert "UnavailableError: gevent: call gevent.monkey.patch_all()" in server.output()
+        assert "UnavailableError: gevent: " in server.output()
+        assert "call gevent.monkey.patch_all() before gatebridge" in server.output()

@@ -113,6 +113,16 @@ class _Process:
 _processes = PerProcess(_Process)
 
 
+def runs_a_loop() -> bool:
+    """Return whether this process has a background loop."""
+    return bool(_processes.get().loops)
+
+
+def was_forked_with_a_loop() -> bool:
+    """Return whether a process that this one descends from had one when it forked."""
+    return any(process.loops for process in _processes.inherited())
+
+
 def refuse_loop_thread(backend: str, options: Mapping[str, Any]) -> None:
     """Raise `UnavailableError` on the thread of the loop that `share_loop` is about.
 

@@ -13,11 +13,28 @@ from __future__ import annotations
 
 import selectors
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatebridge.errors import UnavailableError
+
+
+class Obstacle(NamedTuple):
+    """A host on which nothing can wait for an event loop in another thread.
+
+    Attributes:
+        host: Its name.
+        problem: What would go wrong.
+        remedy: What to do about it.
+        holds: Returns whether this process is on that host; cheap.
+    """
+
+    host: str
+    problem: str
+    remedy: str
+    holds: Callable[[], bool]
 
 
 def require_threads() -> None:
@@ -26,24 +43,35 @@ def require_threads() -> None:
     Raises:
         UnavailableError: It would; says what to do about it.
     """
-    uwsgi = sys.modules.get("uwsgi")
-    if not getattr(uwsgi, "has_threads", True):
-        raise UnavailableError(
-            "uwsgi",
-            "without its option enable-threads, no event loop runs between requests",
-        )
+    obstacle = find_obstacle()
+    if obstacle is not None:
+        raise UnavailableError(obstacle.host, f"{obstacle.problem}: {obstacle.remedy}")
+
+
+def find_obstacle() -> Obstacle | None:
+    """Return why this process cannot wait for an event loop in another thread, if it cannot."""
+    # In their order: the last one starts a thread, which on the hosts before it may never run.
+    return next((obstacle for obstacle in _OBSTACLES if obstacle.holds()), None)
+
+
+def _uwsgi_without_threads() -> bool:
+    return not getattr(sys.modules.get("uwsgi"), "has_threads", True)
+
+
+def _patched_by_eventlet() -> bool:
     eventlet = sys.modules.get("eventlet.patcher")
-    if eventlet is not None and eventlet.is_monkey_patched("thread"):
-        raise UnavailableError(
-            "eventlet", "no event loop can run beside it; use threads, or gevent, instead"
-        )
-    if not _fits_gevent():
-        raise UnavailableError(
-            "gevent", "call gevent.monkey.patch_all() before gatebridge is imported"
-        )
+    return eventlet is not None and bool(eventlet.is_monkey_patched("thread"))
 
 
-def _patched_by_gevent() -> bool:
+def _starts_no_thread() -> bool:
+    try:
+        threading.Thread(target=int, daemon=True).start()
+    except RuntimeError:
+        return True
+    return False
+
+
+def patched_by_gevent() -> bool:
     """Return whether threads are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
@@ -51,7 +79,7 @@ def _patched_by_gevent() -> bool:
 
 def _fits_gevent() -> bool:
     """Return whether nothing here waits in a way that stops greenlets, and there are some."""
-    patched = _patched_by_gevent()
+    patched = patched_by_gevent()
     if patched != SimpleQueue.__module__.startswith("gevent."):  # as it was when imported here
         return False
     if patched:
@@ -62,18 +90,46 @@ def _fits_gevent() -> bool:
     return not isinstance(gevent.getcurrent(), gevent.Greenlet)
 
 
+_OBSTACLES = (
+    Obstacle(
+        "uwsgi",
+        "without its option enable-threads, no event loop runs between requests",
+        "set enable-threads, or threads to a number",
+        _uwsgi_without_threads,
+    ),
+    Obstacle(
+        "eventlet",
+        "no event loop can run beside it",
+        "use threads, or gevent, instead",
+        _patched_by_eventlet,
+    ),
+    Obstacle(
+        "gevent",
+        "greenlets would wait for threads that are none, or stop those that are",
+        "call gevent.monkey.patch_all() before gatebridge is imported, or do without gevent",
+        lambda: not _fits_gevent(),
+    ),
+    Obstacle(
+        "threads",
+        "no daemon thread can be started",
+        "use the main interpreter of a CPython that has threads, and see to the system's limits",
+        _starts_no_thread,
+    ),
+)
+
+ONE_LOOP = "in a process patched by gevent only asyncio's own event loop can run"
+
+
 def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``backend_options`` of `anyio.run` for a loop in what passes for a thread here.
 
     Raises:
         UnavailableError: Such a loop would block the process, for ever.
     """
-    if not _patched_by_gevent():
+    if not patched_by_gevent():
         return dict(options)
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
-        raise UnavailableError(
-            "backend", "in a process patched by gevent only asyncio's own event loop can run"
-        )
+        raise UnavailableError("backend", ONE_LOOP)
     # Not before: it is made for what gevent has put in the place of the selectors.
     from gatebridge._concurrency.greenlets import new_event_loop  # noqa: PLC0415
 

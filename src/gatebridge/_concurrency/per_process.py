@@ -32,3 +32,8 @@ class PerProcess(Generic[T]):
             return self._values[pid]
         except KeyError:
             return self._values.setdefault(pid, self._make())
+
+    def inherited(self) -> list[T]:
+        """Return the values of the processes that this one descends from, nearest last."""
+        pid = os.getpid()
+        return [value for key, value in list(self._values.items()) if key != pid]

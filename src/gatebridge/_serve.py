@@ -1,0 +1,163 @@
+"""An application of either kind on a server: Uvicorn, or else that of the standard library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._loading import NamedApplication
+from gatebridge._wsgi_mounts import WsgiMounts
+from gatebridge.errors import UnavailableError
+from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+_SHUTDOWN_SECONDS = 10.0  # for the responses that are under way
+_POLL_SECONDS = 0.1
+
+Say = Callable[[str], object]
+
+
+def serve(application: NamedApplication, host: str, port: int, say: Say) -> bool:
+    """Serve an application until SIGINT or SIGTERM.
+
+    Args:
+        application: The application.
+        host: The name or address to listen at.
+        port: The port to listen at; 0 for any that is free.
+        say: Is told where the server listens, once it does.
+
+    Returns:
+        Whether the server had started.
+
+    Raises:
+        UnavailableError: It cannot listen there.
+        LifespanError: The application's startup or shutdown failed; Uvicorn logs that itself.
+    """
+    listener = _bind(host, port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    on_uvicorn = find_spec("uvicorn") is not None
+    server = "Uvicorn" if on_uvicorn else "the standard library's server"
+    what = f"{application.name} ({application.interface.upper()}) on {server}: {_url(listener)}"
+    with listener, contextlib.suppress(KeyboardInterrupt):
+        run = _run_uvicorn if on_uvicorn else _run_wsgiref
+        return run(application, listener, lambda: say(what))
+    return True
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound, but does not listen: the application has not started yet."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":  # elsewhere it would share the port with others
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as exc:
+        raise UnavailableError(f"{host}:{port}", f"cannot listen there: {exc.strerror}") from exc
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _run_uvicorn(
+    application: NamedApplication, listener: socket.socket, listens: Callable[[], object]
+) -> bool:
+    import uvicorn  # noqa: PLC0415 - optional
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                listens()
+
+    server = Server(uvicorn.Config(application.for_asgi(), interface="asgi3"))
+    with contextlib.suppress(SystemExit):  # it has logged why
+        server.run(sockets=[listener])
+    return server.started
+
+
+def _run_wsgiref(
+    application: NamedApplication, listener: socket.socket, listens: Callable[[], object]
+) -> bool:
+    app = application.for_wsgi()
+    server = _Server(listener, app)
+    # Not in this thread: a signal that comes while a request is handed over would close that.
+    acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
+    try:
+        with app if isinstance(app, (AsgiToWsgi, WsgiMounts)) else contextlib.nullcontext():
+            server.server_activate()
+            acceptor.start()
+            try:
+                listens()
+                while acceptor.is_alive():
+                    acceptor.join(_POLL_SECONDS)  # on Windows no signal interrupts it
+            finally:
+                server.shutdown()
+                server.server_close()
+    finally:
+        server.join(_SHUTDOWN_SECONDS)
+    return True
+
+
+class _Handler(WSGIRequestHandler):
+    def parse_request(self) -> bool:
+        assert isinstance(self.server, _Server)
+        self.server.busy.add(threading.current_thread())
+        return super().parse_request()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A WSGI server with a thread for each request, HTTP/1.0.
+
+    Args:
+        listener: The bound socket.
+        app: The WSGI application.
+    """
+
+    daemon_threads = True  # connections that never send anything hold up nobody
+    request_queue_size = 128
+
+    def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.setup_environ()
+        self.busy: set[threading.Thread] = set()
+        """The threads that serve a request."""
+
+        def threaded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            environ["wsgi.multithread"] = True  # the handler knows nothing of the threads
+            return app(environ, start_response)
+
+        self.set_app(threaded)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.busy.discard(threading.current_thread())
+
+    def join(self, seconds: float) -> None:
+        """Wait for the responses that are under way."""
+        deadline = time.monotonic() + seconds
+        for thread in list(self.busy):
+            thread.join(max(0, deadline - time.monotonic()))

@@ -1,0 +1,43 @@
+"""Ready-made entry points, for servers that shall run an application of either kind.
+
+    GATEBRIDGE_APP=package.module:app uvicorn gatebridge.auto:asgi
+    GATEBRIDGE_APP=package.module:app gunicorn gatebridge.auto:wsgi
+
+The application is imported along with this module, so that whatever is wrong shows when the server
+starts. Where the server wants its own kind of application, it gets that one as it is.
+
+Environment:
+    GATEBRIDGE_APP: ``package.module:app``, or ``package.module:create_app()`` for a factory.
+    GATEBRIDGE_INTERFACE: ``asgi`` or ``wsgi``, for an application that does not show which it is.
+
+Raises:
+    LoadError: A variable is not set as it should be, or there is no such application.
+    Exception: Whatever the application's modules or its factory raise.
+"""
+
+from __future__ import annotations
+
+import os
+
+from gatebridge._loading import InterfaceChoice, NamedApplication, load
+from gatebridge.errors import LoadError
+from gatebridge.types import ASGIApplication, WSGIApplication
+
+_CHOICES: dict[str, InterfaceChoice] = {"": "auto", "auto": "auto", "asgi": "asgi", "wsgi": "wsgi"}
+
+
+def _load() -> NamedApplication:
+    name = os.environ.get("GATEBRIDGE_APP", "")
+    if not name:
+        raise LoadError("GATEBRIDGE_APP", "not set; it names the application: package.module:app")
+    choice = os.environ.get("GATEBRIDGE_INTERFACE", "")
+    if choice not in _CHOICES:
+        raise LoadError("GATEBRIDGE_INTERFACE", f"not 'auto', 'asgi' or 'wsgi': {choice!r:.80}")
+    return load(name, _CHOICES[choice])
+
+
+# Names in the module's dictionary, and not made when asked for: uWSGI and Hypercorn look there.
+# Neither starts a thread or a loop before its first request.
+_application = _load()
+asgi: ASGIApplication = _application.for_asgi()
+wsgi: WSGIApplication = _application.for_wsgi()

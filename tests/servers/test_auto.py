@@ -1,0 +1,70 @@
+"""``gatebridge.auto`` on the servers of its users: one of each kind."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import httpx
+import pytest
+
+from servers.processes import HANG, python, run_server
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
+
+_FLASK = """\
+import flask
+app = flask.Flask("site")
+
+@app.get("/")
+def page():
+    return "from Flask"
+"""
+
+_FASTAPI = """\
+from contextlib import asynccontextmanager
+import fastapi
+
+@asynccontextmanager
+async def lifespan(app):
+    yield {"name": "FastAPI"}
+
+def create_app():
+    app = fastapi.FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def page(request: fastapi.Request):
+        return f"from {request.state.name}"
+
+    return app
+"""
+
+
+def require(*packages: str) -> None:
+    for package in packages:
+        if not find_spec(package):
+            pytest.skip(f"{package} is not installed")
+
+
+def test_flask_by_its_name_on_uvicorn() -> None:
+    require("flask", "uvicorn")
+
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        (folder / "site_of_user.py").write_text(_FLASK)
+        return python("uvicorn", f"--fd={listener.fileno()}", "gatebridge.auto:asgi")
+
+    with run_server(command, GATEBRIDGE_APP="site_of_user:app") as server:
+        assert httpx.get(server.url, timeout=HANG, trust_env=False).text == "from Flask"
+
+
+def test_fastapi_by_its_factory_on_gunicorn() -> None:
+    require("fastapi", "gunicorn")
+
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        (folder / "site_of_user.py").write_text(_FASTAPI)
+        return python("gunicorn", f"--bind=fd://{listener.fileno()}", "gatebridge.auto:wsgi")
+
+    with run_server(command, GATEBRIDGE_APP="site_of_user:create_app()") as server:
+        assert httpx.get(server.url, timeout=HANG, trust_env=False).json() == "from FastAPI"

@@ -1,0 +1,160 @@
+"""What hurts on a host: each finding, with stand-ins for the hosts, and its exceptions."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gatebridge import AsgiToWsgi
+from gatebridge._concurrency import host_threads
+from gatebridge.checks import Finding, check_host, check_import
+
+Stand = Callable[..., None]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """A function that puts a module with such attributes in the place of a host's."""
+
+    def stand(name: str, **attributes: Any) -> None:
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    return stand
+
+
+@pytest.fixture
+def uwsgi(stand_in: Stand) -> Callable[[int, int], None]:
+    """A function that makes this a process of uWSGI: its number, and how many there are."""
+
+    def stand(worker: int, processes: int) -> None:
+        stand_in(
+            *("uwsgi",),
+            has_threads=1,
+            worker_id=lambda: worker,
+            masterpid=lambda: 0,
+            numproc=processes,
+        )
+
+    return stand
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError
+
+
+def found(findings: list[Finding]) -> list[tuple[str, str]]:
+    assert all(finding.problem and finding.remedy for finding in findings)
+    return [(finding.name, finding.severity) for finding in findings if finding.name != "wsproto"]
+
+
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process be taken for a child of itself."""
+    process = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: process)
+
+
+def test_nothing_is_found_on_a_host_that_leaves_threads_alone() -> None:
+    assert found(check_host()) == []
+    assert found(check_import()) == []
+
+
+def test_uwsgi_without_threads_hurts(stand_in: Stand) -> None:
+    stand_in("uwsgi", has_threads=0, worker_id=lambda: 1)
+    assert found(check_host()) == [("uwsgi", "error")]
+    assert "enable-threads" in check_host()[0].remedy
+
+
+def test_eventlet_hurts(stand_in: Stand) -> None:
+    stand_in("eventlet.patcher", is_monkey_patched=lambda name: name == "thread")
+    assert found(check_host()) == [("eventlet", "error")]
+
+
+def test_gevent_that_patched_late_hurts(stand_in: Stand) -> None:
+    stand_in("gevent.monkey", is_module_patched=lambda name: True)
+    assert ("gevent", "error") in found(check_host())
+    assert "before gatebridge is imported" in check_host()[0].remedy
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "trio"])
+def test_another_loop_beside_gevent_is_noted(
+    stand_in: Stand, monkeypatch: pytest.MonkeyPatch, loop: str
+) -> None:
+    for name in ("uvloop", "trio"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    stand_in("gevent.monkey", is_module_patched=lambda name: True)
+    monkeypatch.setattr(host_threads, "_fits_gevent", lambda: True)
+    assert found(check_host()) == []
+    stand_in(loop)
+    assert found(check_host()) == [("gevent", "note")]
+
+
+def test_a_process_that_starts_no_threads_hurts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert found(check_host()) == [("threads", "error")]
+
+
+@pytest.mark.parametrize("name", ["_interpreters", "_xxsubinterpreters"])
+def test_a_sub_interpreter_is_noted(
+    stand_in: Stand, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for each in ("_interpreters", "_xxsubinterpreters"):
+        monkeypatch.setitem(sys.modules, each, None)
+    assert found(check_host()) == []  # nobody knows
+    stand_in(name, get_current=lambda: (1, 0), get_main=lambda: (0, 1))
+    assert found(check_host()) == [("sub-interpreter", "note")]
+
+
+def test_wsproto_is_noted_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = [finding for finding in check_host() if finding.name == "wsproto"]
+    assert bool(notes) is (find_spec("wsproto") is None)
+    monkeypatch.setitem(sys.modules, "wsproto", None)
+    assert ("wsproto", "note") in [(f.name, f.severity) for f in check_host()]
+
+
+def test_a_loop_before_the_fork_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with AsgiToWsgi(app):
+        assert found(check_host()) == []
+        with monkeypatch.context() as patch:
+            forked(patch)
+            assert found(check_host()) == [("fork", "note")]
+            assert found(check_import()) == [("fork", "note")]
+
+
+def test_a_loop_that_ended_before_the_fork_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with AsgiToWsgi(app):
+        pass
+    forked(monkeypatch)
+    assert found(check_host()) == []
+
+
+def test_a_loop_before_the_fork_of_uwsgi_hurts(
+    uwsgi: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AsgiToWsgi(app):
+        uwsgi(0, 2)
+        assert found(check_host()) == [("fork", "error")]
+        assert found(check_import()) == [("fork", "error")]
+        uwsgi(0, 1)  # no master, no fork
+        assert found(check_host()) == []
+        uwsgi(1, 2)  # by lazy-apps
+        assert found(check_host()) == []
+        with monkeypatch.context() as patch:
+            forked(patch)
+            assert found(check_host()) == [("fork", "error")]
+
+
+def test_an_import_that_starts_a_loop_hurts() -> None:
+    with AsgiToWsgi(app):
+        assert found(check_import()) == [("fork", "error")]
