@@ -46,10 +46,13 @@ def to_asgi(app: AnyApplication) -> ASGIApplication:
     """
     if interface(app) == "asgi":
         return cast("ASGIApplication", app)
-    adapted = WsgiToAsgi(cast("WSGIApplication", app))
-    if not isinstance(app, Living):
-        return adapted
-    return LifespanShim(adapted, _life_of(app))
+    return adapt_wsgi(cast("WSGIApplication", app))
+
+
+def adapt_wsgi(app: WSGIApplication) -> ASGIApplication:
+    """Return a WSGI application as an ASGI application, as `to_asgi` does."""
+    adapted = WsgiToAsgi(app)
+    return LifespanShim(adapted, _life_of(app)) if isinstance(app, Living) else adapted
 
 
 def _life_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from gatebridge._adapt import adapt_wsgi
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._interface import Interface, interface, require_asgi3
-from gatebridge._wsgi_to_asgi import WsgiToAsgi
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -41,7 +41,7 @@ class NamedApplication:
         """Return it as an ASGI server needs it."""
         if self.interface == "asgi":
             return cast("ASGIApplication", self.app)
-        return WsgiToAsgi(cast("WSGIApplication", self.app))
+        return adapt_wsgi(cast("WSGIApplication", self.app))
 
     def for_wsgi(self) -> WSGIApplication:
         """Return it as a WSGI server needs it."""

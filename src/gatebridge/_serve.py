@@ -13,9 +13,8 @@ from importlib.util import find_spec
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._adapt import Living
 from gatebridge._loading import NamedApplication
-from gatebridge._wsgi_mounts import WsgiMounts
 from gatebridge.errors import UnavailableError
 from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -100,7 +99,7 @@ def _run_wsgiref(
     # Not in this thread: a signal that comes while a request is handed over would close that.
     acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     try:
-        with app if isinstance(app, (AsgiToWsgi, WsgiMounts)) else contextlib.nullcontext():
+        with app if isinstance(app, Living) else contextlib.nullcontext():
             server.server_activate()
             acceptor.start()
             try:
