@@ -7,7 +7,12 @@ import socket
 import sys
 from types import FrameType
 
-from servers.asgi_site import application
+import os
+
+if "GATEBRIDGE_APP" in os.environ:
+    from gatebridge.auto import wsgi as application
+else:
+    from servers.asgi_site import application
 
 
 def serve(name: str, listener: socket.socket) -> None:

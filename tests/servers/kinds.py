@@ -1,0 +1,148 @@
+"""Every server as its users start it, and what it can do; every framework's site."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+Direction = Literal["w2a", "a2w"]
+Command = Callable[[Path, socket.socket], Sequence[str]]
+
+
+class Kind(NamedTuple):
+    """A way to start a server.
+
+    Attributes:
+        packages: Whose modules it needs.
+        command: Given a folder of its own, and the listening socket, returns what to run.
+        inherits: Whether it takes that socket over; otherwise it is told the port.
+        threads: Whether it serves several requests at once.
+        chunked: Whether it gives the application a chunked request body; if not, the answer is 411.
+        http2: Whether it is asked in HTTP/2.
+        repeats: Whether it hands on a header of the client's own that comes twice; if not, the
+            application has the last one.
+        graceful: Whether a request that runs is answered after the signal.
+        signal: What ends it; SIGINT for one that SIGTERM kills.
+    """
+
+    packages: Sequence[str]
+    command: Command
+    inherits: bool = True
+    threads: bool = True
+    chunked: bool = True
+    http2: bool = False
+    repeats: bool = True
+    graceful: bool = True
+    signal: signal.Signals = signal.SIGTERM
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _uvicorn(*arguments: str) -> Command:
+    return lambda folder, listener: _python(
+        "uvicorn", f"--fd={listener.fileno()}", *arguments, "gatebridge.auto:asgi"
+    )
+
+
+def _hypercorn(*arguments: str) -> Command:
+    return lambda folder, listener: _python(
+        "hypercorn", f"--bind=fd://{listener.fileno()}", *arguments, "gatebridge.auto:asgi"
+    )
+
+
+def _daphne(folder: Path, listener: socket.socket) -> list[str]:
+    # The socket is a file descriptor of Twisted's, which has no host.
+    port = listener.getsockname()[1]
+    return [_script("daphne"), "-b", "127.0.0.1", "-p", str(port), "gatebridge.auto:asgi"]
+
+
+def _granian(folder: Path, listener: socket.socket) -> list[str]:
+    port = listener.getsockname()[1]
+    arguments = ["--interface=asgi", "--host=127.0.0.1", f"--port={port}"]
+    return [_script("granian"), *arguments, "gatebridge.auto:asgi"]
+
+
+def _gunicorn(worker: str, *arguments: str, entry: str = "wsgi") -> Command:
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        return _python(
+            "gunicorn",
+            f"--bind=fd://{listener.fileno()}",
+            f"--worker-class={worker}",
+            f"--worker-tmp-dir={folder}",
+            *arguments,
+            f"gatebridge.auto:{entry}",
+        )
+
+    return command
+
+
+def _waitress(folder: Path, listener: socket.socket) -> list[str]:
+    port = listener.getsockname()[1]
+    return [
+        *(_script("waitress-serve"), f"--listen=127.0.0.1:{port}", "--threads=12"),
+        "gatebridge.auto:wsgi",
+    ]
+
+
+def _cheroot(folder: Path, listener: socket.socket) -> list[str]:
+    port = listener.getsockname()[1]
+    return [
+        *(_script("cheroot"), f"--bind=127.0.0.1:{port}", "--threads=12", "gatebridge.auto:wsgi")
+    ]
+
+
+def _function(name: str) -> Command:
+    return lambda folder, listener: _python("servers.serve", name, str(listener.fileno()))
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+ASGI_SERVERS = {
+    "uvicorn-httptools-uvloop": Kind(
+        ["uvicorn", "httptools", "uvloop"], _uvicorn("--http=httptools", "--loop=uvloop")
+    ),
+    "uvicorn-h11-asyncio": Kind(["uvicorn"], _uvicorn("--http=h11", "--loop=asyncio")),
+    "hypercorn-asyncio": Kind(["hypercorn"], _hypercorn("--worker-class=asyncio")),
+    "hypercorn-uvloop": Kind(["hypercorn", "uvloop"], _hypercorn("--worker-class=uvloop")),
+    "hypercorn-trio": Kind(["hypercorn", "trio"], _hypercorn("--worker-class=trio")),
+    "hypercorn-http2": Kind(["hypercorn", "h2"], _hypercorn("--worker-class=asyncio"), http2=True),
+    "daphne": Kind(["daphne"], _daphne, inherits=False, graceful=False),
+    "granian": Kind(["granian"], _granian, inherits=False),
+    "gunicorn-asgi": Kind(["gunicorn"], _gunicorn("asgi", entry="asgi")),
+    "gunicorn-uvicorn": Kind(
+        ["gunicorn", "uvicorn_worker"], _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi")
+    ),
+}
+
+WSGI_SERVERS = {
+    "gunicorn-sync": Kind(["gunicorn"], _gunicorn("sync"), threads=False),
+    "gunicorn-gthread": Kind(["gunicorn"], _gunicorn("gthread", "--threads=12")),
+    "gunicorn-gthread-preload": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12", "--preload")
+    ),
+    "gunicorn-gevent": Kind(["gunicorn", "gevent"], _gunicorn("gevent")),
+    "waitress": Kind(["waitress"], _waitress, inherits=False, signal=signal.SIGINT),
+    "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
+    "werkzeug": Kind(["werkzeug"], _function("werkzeug")),
+    "wsgiref": Kind([], _function("wsgiref"), chunked=False),
+}
+
+WSGI_SITES = ["flask"]
+ASGI_SITES = ["starlette"]
+
+
+def missing(kind: Kind, site: str) -> str | None:
+    """Return what is not installed, if something is."""
+    for package in (*kind.packages, site):
+        if not find_spec(package):
+            return package
+    return None

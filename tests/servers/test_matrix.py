@@ -1,0 +1,210 @@
+"""Every framework on every server of the other kind, as a client on the network sees it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from servers.gates import HANG, Gates
+from servers.kinds import ASGI_SERVERS, ASGI_SITES, WSGI_SERVERS, WSGI_SITES, Kind, missing
+from servers.processes import ServerProcess, run_server
+from servers.sites import OPENED, PAGE, TAG
+
+PAIRS = [
+    *(
+        pytest.param(("w2a", server, site), id=f"{server}-{site}")
+        for server in ASGI_SERVERS
+        for site in WSGI_SITES
+    ),
+    *(
+        pytest.param(("a2w", server, site), id=f"{server}-{site}")
+        for server in WSGI_SERVERS
+        for site in ASGI_SITES
+    ),
+]
+
+
+class Pair(NamedTuple):
+    """A server that runs a site."""
+
+    direction: str
+    kind: Kind
+    server: ServerProcess
+    gates: Gates
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.server.url,
+            timeout=HANG,
+            trust_env=False,
+            verify=False,  # certificates take long to load, and none is looked at
+            http1=not self.kind.http2,
+            http2=self.kind.http2,
+        )
+
+
+@pytest.fixture(scope="module", params=PAIRS)
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    direction, name, site = request.param
+    kind = (ASGI_SERVERS if direction == "w2a" else WSGI_SERVERS)[name]
+    module = f"servers.sites.{'wsgi' if direction == 'w2a' else 'asgi'}_{site}:app"
+    lacking = missing(kind, site)
+    if lacking:
+        pytest.skip(f"{lacking} is not installed")
+    with Gates() as gates:
+        variables = {"GATEBRIDGE_APP": module, "SITE_GATES": str(gates.port)}
+        with run_server(kind.command, listen=kind.inherits, **variables) as server:
+            wait_until_it_listens(server)
+            yield Pair(direction, kind, server, gates)
+
+
+def wait_until_it_listens(server: ServerProcess) -> None:
+    deadline = time.monotonic() + HANG
+    while True:
+        try:
+            server.connect().close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, server.output()
+            assert server.process.poll() is None, server.output()
+            time.sleep(0.02)  # nothing else tells
+
+
+@pytest.fixture
+def client(pair: Pair) -> Iterator[httpx.Client]:
+    with pair.client() as client:
+        yield client
+
+
+def test_a_path_and_a_query_in_utf_8(client: httpx.Client) -> None:
+    answer = client.get("/echo/grüße/ж", params={"q": "a b&ü"}).raise_for_status().json()
+    assert (answer["path"], answer["query"]) == ("grüße/ж", "a b&ü")
+
+
+def test_repeated_headers_and_cookies(pair: Pair, client: httpx.Client) -> None:
+    headers = [("x-repeated", "1"), ("x-repeated", "2"), ("cookie", "a=1; b=2")]
+    response = client.get("/echo/x?q=", headers=headers).raise_for_status()
+    assert response.json()["repeated"] == (["1", "2"] if pair.kind.repeats else ["2"])
+    assert response.json()["cookies"] == {"a": "1", "b": "2"}
+    assert [line.partition(";")[0] for line in response.headers.get_list("set-cookie")] == [
+        "one=1",
+        "two=2",
+    ]
+
+
+def test_a_form(client: httpx.Client) -> None:
+    fields = {"name": "Jörg", "text": "a&b=c"}
+    assert client.post("/form", data=fields).raise_for_status().json() == fields
+
+
+def test_a_multipart_upload_of_5_mib(client: httpx.Client) -> None:
+    content = os.urandom(5 * 1024 * 1024)
+    answer = client.post("/upload", files={"file": ("ü.bin", content)}).raise_for_status().json()
+    assert answer == digest_of(content, name="ü.bin")
+
+
+def test_a_chunked_upload(pair: Pair, client: httpx.Client) -> None:
+    parts = [os.urandom(50_000) for _ in range(10)]
+    response = client.post("/body", content=iter(parts))
+    if pair.kind.chunked:
+        assert response.raise_for_status().json() == digest_of(b"".join(parts))
+    else:
+        assert response.status_code == 411
+
+
+def digest_of(content: bytes, **more: str) -> dict[str, object]:
+    return {**more, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_the_first_block_arrives_before_the_last_is_made(pair: Pair, client: httpx.Client) -> None:
+    with client.stream("GET", "/stream") as response:
+        blocks = response.iter_raw()
+        received = next(blocks)
+        assert received == b"first "
+        pair.gates.open("stream")
+        assert received + b"".join(blocks) == b"first last"
+
+
+def test_a_page_its_head_and_304(client: httpx.Client) -> None:
+    page = client.get("/page").raise_for_status()
+    assert page.text == PAGE
+    assert page.headers["etag"] == f'"{TAG}"'
+    head = client.head("/page")
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", f'"{TAG}"')
+    unchanged = client.get("/page", headers={"if-none-match": f'"{TAG}"'})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert client.get("/page").text == PAGE  # on the same connection
+
+
+def test_error_pages(client: httpx.Client) -> None:
+    assert client.get("/missing").status_code == 404
+    assert client.get("/error").status_code == 500
+    assert client.get("/page").text == PAGE
+
+
+def test_requests_at_once(pair: Pair) -> None:
+    if not pair.kind.threads:
+        pytest.skip("one request at a time")
+    count = 8
+    with ThreadPoolExecutor(count) as threads, pair.client() as client:
+        answers = [threads.submit(client.get, "/wait") for _ in range(count)]
+        pair.gates.open("wait", count)
+        assert [answer.result().text for answer in answers] == ["waited"] * count
+
+
+def test_a_client_that_leaves(pair: Pair) -> None:
+    with socket.create_connection(("127.0.0.1", pair.server.port), HANG) as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(65536)
+    pair.gates.noted("left")
+
+
+def test_the_state_of_the_lifespan(pair: Pair, client: httpx.Client) -> None:
+    if pair.direction == "w2a":
+        pytest.skip("a WSGI application has none")
+    assert client.get("/state").raise_for_status().json() == {"state": OPENED["opened"]}
+    assert pair.gates.history.count("startup") == 1
+
+
+def test_a_background_task(pair: Pair, client: httpx.Client) -> None:
+    if pair.direction == "w2a":
+        pytest.skip("a WSGI application has none")
+    assert client.post("/background").raise_for_status().text == "accepted"
+    pair.gates.open("background")
+    pair.gates.noted("background ended")
+
+
+def test_server_sent_events(pair: Pair, client: httpx.Client) -> None:
+    if pair.direction == "w2a":
+        pytest.skip("as any streamed response")
+    with client.stream("GET", "/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = response.iter_lines()
+        for number in range(3):
+            if number:
+                pair.gates.open("events")
+            assert next(lines) == f"data: {number}"
+            assert next(lines) == ""
+        assert list(lines) == []
+
+
+def test_the_end(pair: Pair) -> None:
+    """The last one: a request that runs is served to its end, and the application shuts down."""
+    with ThreadPoolExecutor(1) as threads, pair.client() as client:
+        answer = threads.submit(client.get, "/wait")
+        gate = pair.gates.reached("wait")
+        pair.server.process.send_signal(pair.kind.signal)
+        gate.close()
+        if pair.kind.graceful:
+            assert answer.result().text == "waited"
+    pair.server.process.wait(HANG)
+    if pair.direction == "a2w":
+        pair.gates.noted("shutdown")
