@@ -6,9 +6,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from servers import hosts, needs
 
 Direction = Literal["w2a", "a2w"]
 Command = Callable[[Path, socket.socket], Sequence[str]]
@@ -28,6 +29,8 @@ class Kind(NamedTuple):
             application has the last one.
         graceful: Whether a request that runs is answered after the signal.
         signal: What ends it; SIGINT for one that SIGTERM kills.
+        nginx: Whether nginx stands before it.
+        lacks: Returns what is not there beside packages, if something is not.
     """
 
     packages: Sequence[str]
@@ -39,6 +42,8 @@ class Kind(NamedTuple):
     repeats: bool = True
     graceful: bool = True
     signal: signal.Signals = signal.SIGTERM
+    nginx: bool = False
+    lacks: Callable[[], str | None] = lambda: None
 
 
 def _python(module: str, *arguments: str) -> list[str]:
@@ -98,6 +103,26 @@ def _cheroot(folder: Path, listener: socket.socket) -> list[str]:
     ]
 
 
+def _uwsgi(*options: str) -> Kind:
+    return Kind(
+        [],
+        hosts.uwsgi(*options),
+        inherits=False,
+        chunked=False,
+        lacks=hosts.lacks_uwsgi_for_this_python,
+    )
+
+
+def _mod_wsgi(process_group: str) -> Kind:
+    return Kind(
+        [],
+        hosts.mod_wsgi(process_group),
+        inherits=False,
+        signal=signal.SIGWINCH,
+        lacks=hosts.lacks_mod_wsgi_for_this_python,
+    )
+
+
 def _function(name: str) -> Command:
     return lambda folder, listener: _python("servers.serve", name, str(listener.fileno()))
 
@@ -121,6 +146,7 @@ ASGI_SERVERS = {
     "gunicorn-uvicorn": Kind(
         ["gunicorn", "uvicorn_worker"], _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi")
     ),
+    "nginx-uvicorn": Kind(["uvicorn"], _uvicorn(), nginx=True, lacks=hosts.lacks_nginx),
 }
 
 WSGI_SERVERS = {
@@ -134,15 +160,19 @@ WSGI_SERVERS = {
     "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
     "werkzeug": Kind(["werkzeug"], _function("werkzeug")),
     "wsgiref": Kind([], _function("wsgiref"), chunked=False),
+    "uwsgi-threads": _uwsgi("--threads=12"),
+    "uwsgi-lazy-apps": _uwsgi("--threads=12", "--lazy-apps"),
+    "mod_wsgi-daemon": _mod_wsgi("site"),
+    "mod_wsgi-embedded": _mod_wsgi("%{GLOBAL}"),
+    "nginx-gunicorn-gthread": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12"), nginx=True, lacks=hosts.lacks_nginx
+    ),
 }
 
 WSGI_SITES = ["flask"]
 ASGI_SITES = ["starlette"]
 
 
-def missing(kind: Kind, site: str) -> str | None:
-    """Return what is not installed, if something is."""
-    for package in (*kind.packages, site):
-        if not find_spec(package):
-            return package
-    return None
+def lacks(kind: Kind, site: str) -> str | None:
+    """Return what this machine has not, if something is missing."""
+    return needs.missing(*kind.packages, site) or kind.lacks()

@@ -8,13 +8,16 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 
 import httpx
 import pytest
 
 from servers.gates import HANG, Gates
-from servers.kinds import ASGI_SERVERS, ASGI_SITES, WSGI_SERVERS, WSGI_SITES, Kind, missing
+from servers.hosts import nginx
+from servers.kinds import ASGI_SERVERS, ASGI_SITES, WSGI_SERVERS, WSGI_SITES, Kind, lacks
+from servers.needs import require
 from servers.processes import ServerProcess, run_server
 from servers.sites import OPENED, PAGE, TAG
 
@@ -33,16 +36,17 @@ PAIRS = [
 
 
 class Pair(NamedTuple):
-    """A server that runs a site."""
+    """A server that runs a site, and what a client connects to: that server, or nginx."""
 
     direction: str
     kind: Kind
     server: ServerProcess
+    front: ServerProcess
     gates: Gates
 
     def client(self) -> httpx.Client:
         return httpx.Client(
-            base_url=self.server.url,
+            base_url=self.front.url,
             timeout=HANG,
             trust_env=False,
             verify=False,  # certificates take long to load, and none is looked at
@@ -56,14 +60,20 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     direction, name, site = request.param
     kind = (ASGI_SERVERS if direction == "w2a" else WSGI_SERVERS)[name]
     module = f"servers.sites.{'wsgi' if direction == 'w2a' else 'asgi'}_{site}:app"
-    lacking = missing(kind, site)
-    if lacking:
-        pytest.skip(f"{lacking} is not installed")
+    require(lacks(kind, site))
     with Gates() as gates:
         variables = {"GATEBRIDGE_APP": module, "SITE_GATES": str(gates.port)}
         with run_server(kind.command, listen=kind.inherits, **variables) as server:
             wait_until_it_listens(server)
-            yield Pair(direction, kind, server, gates)
+            with before(server) if kind.nginx else nullcontext(server) as front:
+                yield Pair(direction, kind, server, front, gates)
+
+
+@contextmanager
+def before(server: ServerProcess) -> Iterator[ServerProcess]:
+    with run_server(nginx(server.port), listen=False) as front:
+        wait_until_it_listens(front)
+        yield front
 
 
 def wait_until_it_listens(server: ServerProcess) -> None:
@@ -161,7 +171,7 @@ def test_requests_at_once(pair: Pair) -> None:
 
 
 def test_a_client_that_leaves(pair: Pair) -> None:
-    with socket.create_connection(("127.0.0.1", pair.server.port), HANG) as connection:
+    with socket.create_connection(("127.0.0.1", pair.front.port), HANG) as connection:
         connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(65536)
     pair.gates.noted("left")

@@ -1,0 +1,188 @@
+"""Servers that are no Python packages: uWSGI, Apache with mod_wsgi, nginx."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from servers.processes import PATHS, Command
+
+_HERE = str(Path(sys.executable).parent)
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
+
+UWSGI = shutil.which("pyuwsgi", path=_HERE) or shutil.which("uwsgi") or ""
+APACHE = shutil.which("apache2", path=_PATH) or ""
+NGINX = shutil.which("nginx", path=_PATH) or ""
+APACHE_MODULES = Path("/usr/lib/apache2/modules")
+MOD_WSGI = APACHE_MODULES / "mod_wsgi.so"
+
+
+def lacks_uwsgi() -> str | None:
+    return None if UWSGI else "uWSGI is not installed"
+
+
+def lacks_mod_wsgi() -> str | None:
+    return None if APACHE and MOD_WSGI.exists() else "Apache with mod_wsgi is not installed"
+
+
+def lacks_nginx() -> str | None:
+    return None if NGINX else "nginx is not installed"
+
+
+def is_for_another_python(library: Path) -> str | None:
+    """Return whether a library that embeds Python can not import what is installed here."""
+    (theirs,) = set(re.findall(rb"libpython(3\.\d+)", library.read_bytes()))
+    ours = "%d.%d" % sys.version_info[:2]
+    return None if theirs.decode() == ours else f"{library.name} is for Python {theirs.decode()}"
+
+
+# --- uWSGI ----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def uwsgi_plugin() -> list[str]:
+    """Return the options that load Python, which a distribution's uWSGI has as a plugin."""
+    known = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
+    return [] if "--wsgi-file" in known else ["--plugin=python3"]
+
+
+def lacks_uwsgi_for_this_python() -> str | None:
+    plugin = Path("/usr/lib/uwsgi/plugins/python3_plugin.so")
+    if not UWSGI or not uwsgi_plugin():
+        return lacks_uwsgi()
+    return is_for_another_python(plugin) if plugin.exists() else "uWSGI's Python is not installed"
+
+
+def uwsgi(*options: str) -> Command:
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        port = listener.getsockname()[1]
+        return [
+            *(UWSGI, *uwsgi_plugin(), *(f"--pythonpath={path}" for path in _paths())),
+            *("--module=gatebridge.auto:wsgi", "--need-app", "--master"),
+            *(f"--http-socket=127.0.0.1:{port}", *options),
+        ]
+
+    return command
+
+
+def _paths() -> Sequence[object]:
+    """Return what a server that embeds Python has to import from."""
+    return [*PATHS, *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}]
+
+
+# --- Apache ---------------------------------------------------------------------------------------
+
+_APACHE = """\
+ServerRoot {folder}
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {folder}/pid
+ErrorLog {folder}/output
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule wsgi_module {modules}/mod_wsgi.so
+StartServers 1
+ServerLimit 1
+MaxRequestWorkers 25
+GracefulShutdownTimeout 20
+WSGISocketPrefix {folder}/wsgi
+WSGIDaemonProcess site processes=1 threads=12 shutdown-timeout=20 python-path={paths}
+WSGIPythonPath {paths}
+WSGIChunkedRequest On
+WSGIScriptAlias / {folder}/site.wsgi {where}
+WSGIImportScript {folder}/site.wsgi {where}
+<Directory {folder}>
+Require all granted
+</Directory>
+"""
+
+
+def lacks_mod_wsgi_for_this_python() -> str | None:
+    return lacks_mod_wsgi() or is_for_another_python(MOD_WSGI)
+
+
+def mod_wsgi(process_group: str) -> Command:
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        script = folder / "site.wsgi"
+        script.write_text("from gatebridge.auto import wsgi as application\n")
+        configuration = folder / "apache.conf"
+        configuration.write_text(
+            _APACHE.format(
+                folder=folder,
+                port=listener.getsockname()[1],
+                modules=APACHE_MODULES,
+                paths=":".join(map(str, _paths())),
+                where=f"process-group={process_group} application-group=%{{GLOBAL}}",
+            )
+        )
+        return [*_as_apache(folder), APACHE, "-f", str(configuration), "-DFOREGROUND"]
+
+    return command
+
+
+def _as_apache(folder: Path) -> list[str]:
+    """Return what is put before a command, because Apache never serves as root.
+
+    It keeps what root may read, for it has to import from wherever this checkout is.
+    """
+    if os.getuid():
+        return []
+    shutil.chown(folder, "www-data")
+    (folder / "output").touch()
+    shutil.chown(folder / "output", "www-data")
+    return [
+        *("setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups"),
+        *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+    ]
+
+
+# --- nginx ----------------------------------------------------------------------------------------
+
+_NGINX = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        client_max_body_size 0;
+        location / {{
+            proxy_pass http://127.0.0.1:{upstream};
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_request_buffering off;
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+def nginx(upstream: int) -> Command:
+    """Return the command of nginx before a server on that port."""
+
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        configuration = folder / "nginx.conf"
+        port = listener.getsockname()[1]
+        configuration.write_text(_NGINX.format(folder=folder, port=port, upstream=upstream))
+        return [NGINX, "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
+
+    return command
