@@ -17,6 +17,15 @@ if find_spec("uvloop"):  # not made for Windows, nor for other interpreters than
     _BACKENDS.insert(1, pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here and not in servers/conftest.py, which pytest reads too late for options.
+    parser.addoption(
+        "--all-servers",
+        action="store_true",
+        help="run every framework on every server, and not only each of them on one",
+    )
+
+
 @pytest.fixture(params=_BACKENDS)
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run each async test on every event loop that gatebridge supports."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
@@ -10,15 +9,14 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
 
 from servers.processes import PATHS, Command
 
-_HERE = str(Path(sys.executable).parent)
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
-UWSGI = shutil.which("pyuwsgi", path=_HERE) or shutil.which("uwsgi") or ""
+PYUWSGI = str(Path(sys.executable).with_name("pyuwsgi"))
+UWSGI = shutil.which("uwsgi") or ""
 APACHE = shutil.which("apache2", path=_PATH) or ""
 NGINX = shutil.which("nginx", path=_PATH) or ""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
@@ -37,45 +35,27 @@ def lacks_nginx() -> str | None:
     return None if NGINX else "nginx is not installed"
 
 
-def is_for_another_python(library: Path) -> str | None:
-    """Return whether a library that embeds Python can not import what is installed here."""
-    (theirs,) = set(re.findall(rb"libpython(3\.\d+)", library.read_bytes()))
-    ours = "%d.%d" % sys.version_info[:2]
-    return None if theirs.decode() == ours else f"{library.name} is for Python {theirs.decode()}"
-
-
 # --- uWSGI ----------------------------------------------------------------------------------------
 
 
-@functools.cache
-def uwsgi_plugin() -> list[str]:
-    """Return the options that load Python, which a distribution's uWSGI has as a plugin."""
-    known = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
-    return [] if "--wsgi-file" in known else ["--plugin=python3"]
-
-
-def lacks_uwsgi_for_this_python() -> str | None:
-    plugin = Path("/usr/lib/uwsgi/plugins/python3_plugin.so")
-    if not UWSGI or not uwsgi_plugin():
-        return lacks_uwsgi()
-    return is_for_another_python(plugin) if plugin.exists() else "uWSGI's Python is not installed"
-
-
 def uwsgi(*options: str) -> Command:
+    """Return the command of the uWSGI that is installed as a package."""
+
     def command(folder: Path, listener: socket.socket) -> list[str]:
         port = listener.getsockname()[1]
         return [
-            *(UWSGI, *uwsgi_plugin(), *(f"--pythonpath={path}" for path in _paths())),
-            *("--module=gatebridge.auto:wsgi", "--need-app", "--master"),
+            *(PYUWSGI, "--module=gatebridge.auto:wsgi", "--need-app", "--master"),
             *(f"--http-socket=127.0.0.1:{port}", *options),
+            "--hook-master-start=unix_signal:15 gracefully_kill_them_all",
         ]
 
     return command
 
 
-def _paths() -> Sequence[object]:
-    """Return what a server that embeds Python has to import from."""
-    return [*PATHS, *{sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}]
+def uwsgi_plugin(program: str) -> list[str]:
+    """Return the options that load Python, which a distribution's uWSGI has as a plugin."""
+    known = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    return [] if "--wsgi-file" in known else ["--plugin=python3"]
 
 
 # --- Apache ---------------------------------------------------------------------------------------
@@ -106,7 +86,13 @@ Require all granted
 
 
 def lacks_mod_wsgi_for_this_python() -> str | None:
-    return lacks_mod_wsgi() or is_for_another_python(MOD_WSGI)
+    """Return what is missing to import there what is installed here."""
+    lack = lacks_mod_wsgi()
+    if lack:
+        return lack
+    ours = f"libpython3.{sys.version_info.minor}"
+    (theirs,) = set(re.findall(rb"libpython3\.\d+", MOD_WSGI.read_bytes()))
+    return None if theirs.decode() == ours else f"mod_wsgi has {theirs.decode()}, not {ours}"
 
 
 def mod_wsgi(process_group: str) -> Command:
@@ -119,7 +105,7 @@ def mod_wsgi(process_group: str) -> Command:
                 folder=folder,
                 port=listener.getsockname()[1],
                 modules=APACHE_MODULES,
-                paths=":".join(map(str, _paths())),
+                paths=":".join(map(str, [*PATHS, sysconfig.get_path("platlib")])),
                 where=f"process-group={process_group} application-group=%{{GLOBAL}}",
             )
         )

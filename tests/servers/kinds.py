@@ -27,6 +27,8 @@ class Kind(NamedTuple):
         http2: Whether it is asked in HTTP/2.
         repeats: Whether it hands on a header of the client's own that comes twice; if not, the
             application has the last one.
+        keeps_alive: Whether a connection serves several requests, or the client is told that it
+            does not.
         graceful: Whether a request that runs is answered after the signal.
         signal: What ends it; SIGINT for one that SIGTERM kills.
         nginx: Whether nginx stands before it.
@@ -40,6 +42,7 @@ class Kind(NamedTuple):
     chunked: bool = True
     http2: bool = False
     repeats: bool = True
+    keeps_alive: bool = True
     graceful: bool = True
     signal: signal.Signals = signal.SIGTERM
     nginx: bool = False
@@ -105,11 +108,7 @@ def _cheroot(folder: Path, listener: socket.socket) -> list[str]:
 
 def _uwsgi(*options: str) -> Kind:
     return Kind(
-        [],
-        hosts.uwsgi(*options),
-        inherits=False,
-        chunked=False,
-        lacks=hosts.lacks_uwsgi_for_this_python,
+        ["pyuwsgi"], hosts.uwsgi(*options), inherits=False, chunked=False, keeps_alive=False
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import pytest
 
+from servers.needs import missing, require
 from servers.processes import HANG, python, run_server
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
@@ -42,14 +42,8 @@ def create_app():
 """
 
 
-def require(*packages: str) -> None:
-    for package in packages:
-        if not find_spec(package):
-            pytest.skip(f"{package} is not installed")
-
-
 def test_flask_by_its_name_on_uvicorn() -> None:
-    require("flask", "uvicorn")
+    require(missing("flask", "uvicorn"))
 
     def command(folder: Path, listener: socket.socket) -> list[str]:
         (folder / "site_of_user.py").write_text(_FLASK)
@@ -60,7 +54,7 @@ def test_flask_by_its_name_on_uvicorn() -> None:
 
 
 def test_fastapi_by_its_factory_on_gunicorn() -> None:
-    require("fastapi", "gunicorn")
+    require(missing("fastapi", "gunicorn"))
 
     def command(folder: Path, listener: socket.socket) -> list[str]:
         (folder / "site_of_user.py").write_text(_FASTAPI)

@@ -6,9 +6,10 @@ import hashlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from itertools import cycle, product
 from typing import NamedTuple
 
 import httpx
@@ -21,18 +22,27 @@ from servers.needs import require
 from servers.processes import ServerProcess, run_server
 from servers.sites import OPENED, PAGE, TAG
 
-PAIRS = [
-    *(
-        pytest.param(("w2a", server, site), id=f"{server}-{site}")
-        for server in ASGI_SERVERS
-        for site in WSGI_SITES
-    ),
-    *(
-        pytest.param(("a2w", server, site), id=f"{server}-{site}")
-        for server in WSGI_SERVERS
-        for site in ASGI_SITES
-    ),
-]
+PAIRS = [("w2a", *pair) for pair in product(ASGI_SERVERS, WSGI_SITES)]
+PAIRS += [("a2w", *pair) for pair in product(WSGI_SERVERS, ASGI_SITES)]
+
+
+def _some(servers: Iterable[str], sites: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield every server once, and every site at least once."""
+    assert len(sites) <= len(list(servers))
+    yield from zip(servers, cycle(sites), strict=False)
+
+
+SOME_PAIRS = [("w2a", *pair) for pair in _some(ASGI_SERVERS, WSGI_SITES)]
+SOME_PAIRS += [("a2w", *pair) for pair in _some(WSGI_SERVERS, ASGI_SITES)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    every = metafunc.config.getoption("all_servers")
+    pairs = []
+    for pair in PAIRS if every else SOME_PAIRS:
+        name = "-".join(pair[1:])
+        pairs.append(pytest.param(pair, id=name, marks=pytest.mark.xdist_group(name)))
+    metafunc.parametrize("pair", pairs, indirect=True, scope="module")
 
 
 class Pair(NamedTuple):
@@ -50,12 +60,13 @@ class Pair(NamedTuple):
             timeout=HANG,
             trust_env=False,
             verify=False,  # certificates take long to load, and none is looked at
+            limits=httpx.Limits(max_keepalive_connections=None if self.kind.keeps_alive else 0),
             http1=not self.kind.http2,
             http2=self.kind.http2,
         )
 
 
-@pytest.fixture(scope="module", params=PAIRS)
+@pytest.fixture(scope="module")
 def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     direction, name, site = request.param
     kind = (ASGI_SERVERS if direction == "w2a" else WSGI_SERVERS)[name]

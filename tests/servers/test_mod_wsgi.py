@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -13,14 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from servers.hosts import APACHE, APACHE_MODULES, lacks_mod_wsgi
+from servers.needs import require
 from servers.processes import HANG, ServerProcess, copy_packages, run_server
 
 pytestmark = pytest.mark.direction("a2w")
-
-APACHE = shutil.which("apache2", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
-MODULES = Path("/usr/lib/apache2/modules")
-if not (APACHE and (MODULES / "mod_wsgi.so").exists()):
-    pytest.skip("Apache with mod_wsgi is not installed", allow_module_level=True)
 
 CONFIGURATION = """\
 ServerRoot {folder}
@@ -50,6 +46,7 @@ Require all granted
 @contextmanager
 def apache(where: str) -> Iterator[ServerProcess]:
     """Run Apache until it has loaded the application."""
+    require(lacks_mod_wsgi())
 
     def command(folder: Path, listener: socket.socket) -> list[str]:
         (folder / "apache.conf").write_text(
@@ -57,7 +54,7 @@ def apache(where: str) -> Iterator[ServerProcess]:
                 folder=folder,
                 port=listener.getsockname()[1],
                 user="User www-data\nGroup www-data" * (os.getuid() == 0),
-                modules=MODULES,
+                modules=APACHE_MODULES,
                 packages=copy_packages(folder),
                 script=folder / "packages" / "servers" / "asgi_site.py",
                 where=where,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import flask
@@ -14,13 +13,14 @@ import pytest
 import uvicorn
 
 from gatebridge import WsgiToAsgi
+from servers.needs import missing, require
 
 pytestmark = pytest.mark.direction("w2a")
 
 HANG = 10  # seconds
 
-_HTTP = ["h11"] + ["httptools"] * bool(find_spec("httptools"))
-_LOOPS = ["asyncio"] + ["uvloop"] * bool(find_spec("uvloop"))
+_HTTP = ["h11", "httptools"]
+_LOOPS = ["asyncio", "uvloop"]
 
 
 class Gates:
@@ -129,6 +129,7 @@ class Server(uvicorn.Server):
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int, Gates]]:
     """Run a server in a thread; give its address and the events of its application."""
     http, loop = request.param
+    require(missing(http, loop))
     gates = Gates()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(

@@ -2,52 +2,47 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from servers import hosts
+from servers.needs import missing, require
 from servers.processes import HANG, ServerProcess, copy_packages, run_server
 
 pytestmark = pytest.mark.direction("a2w")
 
-_HERE = str(Path(sys.executable).parent)
-UWSGI = (
-    shutil.which("uwsgi", path=_HERE)
-    or shutil.which("pyuwsgi", path=_HERE)
-    or shutil.which("uwsgi")
-    or ""
-)
-if not UWSGI:
-    pytest.skip("uWSGI is not installed", allow_module_level=True)
+Uwsgi = Callable[..., AbstractContextManager[ServerProcess]]
 
 
-@contextmanager
-def uwsgi(
-    *options: str, module: str = "servers.asgi_site", **environ: str
-) -> Iterator[ServerProcess]:
-    """Run uWSGI until it has loaded the application."""
-    known = subprocess.run([UWSGI, "--help"], capture_output=True, text=True, check=True).stdout
-    # A distribution's uWSGI has Python as a plugin.
-    plugin = [] if "--wsgi-file" in known else ["--plugin=python3"]
+@pytest.fixture(params=["package", "distribution"])
+def uwsgi(request: pytest.FixtureRequest) -> Uwsgi:
+    """Return what runs uWSGI, as pip installs it or as the system's packages do."""
+    program = hosts.PYUWSGI if request.param == "package" else hosts.UWSGI
+    require(missing("pyuwsgi") if request.param == "package" else hosts.lacks_uwsgi())
 
-    def command(folder: Path, listener: socket.socket) -> list[str]:
-        port = listener.getsockname()[1]
-        path = f"--pythonpath={copy_packages(folder)}"
-        return [
-            *(UWSGI, *plugin, path, f"--module={module}", "--need-app"),
-            *(f"--http-socket=127.0.0.1:{port}", "--master", "--die-on-term", *options),
-        ]
+    @contextmanager
+    def run(
+        *options: str, module: str = "servers.asgi_site", **environ: str
+    ) -> Iterator[ServerProcess]:
+        def command(folder: Path, listener: socket.socket) -> list[str]:
+            port = listener.getsockname()[1]
+            path = f"--pythonpath={copy_packages(folder)}"
+            return [
+                *(program, *hosts.uwsgi_plugin(program), path, f"--module={module}"),
+                *(f"--http-socket=127.0.0.1:{port}", "--need-app", "--master", "--die-on-term"),
+                *options,
+            ]
 
-    with run_server(command, listen=False, **environ) as server:
-        yield server
+        with run_server(command, listen=False, **environ) as server:
+            yield server
+
+    return run
 
 
 def get(server: ServerProcess, path: str) -> httpx.Response:
@@ -56,7 +51,7 @@ def get(server: ServerProcess, path: str) -> httpx.Response:
 
 @pytest.mark.clause("A-LIFE-05", "A-LIFE-06", "A-LIFE-09")
 @pytest.mark.parametrize("lazy", [False, True], ids=["preloaded", "lazy-apps"])
-def test_a_worker_begins_anew_and_shuts_down_once(lazy: bool) -> None:
+def test_a_worker_begins_anew_and_shuts_down_once(uwsgi: Uwsgi, lazy: bool) -> None:
     """What runs Python in the master when that forks may hang the worker (docs/servers.md)."""
     options = ["--lazy-apps"] * lazy
     with uwsgi("--threads=4", *options, **{"SITE_EARLY": "1"} if lazy else {}) as server:
@@ -69,7 +64,7 @@ def test_a_worker_begins_anew_and_shuts_down_once(lazy: bool) -> None:
 
 
 @pytest.mark.clause("A-LIFE-05")
-def test_a_reload_shuts_down() -> None:
+def test_a_reload_shuts_down(uwsgi: Uwsgi) -> None:
     with uwsgi("--threads=4") as server:
         server.wait_for("loaded")
         assert get(server, "/").status_code == 200
@@ -78,7 +73,7 @@ def test_a_reload_shuts_down() -> None:
         assert server.wait_for("shutdown") == process
 
 
-def test_a_file_and_an_upload() -> None:
+def test_a_file_and_an_upload(uwsgi: Uwsgi) -> None:
     with uwsgi("--threads=4") as server:
         server.wait_for("loaded")
         assert get(server, "/file").content == Path(__file__).with_name("asgi_site.py").read_bytes()
@@ -86,7 +81,7 @@ def test_a_file_and_an_upload() -> None:
         assert answer.text == "300000 bytes"
 
 
-def test_without_threads_it_is_an_error_and_no_half_frozen_service() -> None:
+def test_without_threads_it_is_an_error_and_no_half_frozen_service(uwsgi: Uwsgi) -> None:
     with uwsgi() as server:
         server.wait_for("loaded")
         if "threads support is disabled" in server.output():
@@ -97,7 +92,7 @@ def test_without_threads_it_is_an_error_and_no_half_frozen_service() -> None:
             assert get(server, "/").status_code == 200
 
 
-def test_an_application_by_its_name() -> None:
+def test_an_application_by_its_name(uwsgi: Uwsgi) -> None:
     name = {"GATEBRIDGE_APP": "servers.asgi_site:site"}
     with uwsgi("--threads=4", module="gatebridge.auto:wsgi", **name) as server:
         server.wait_for("loaded")

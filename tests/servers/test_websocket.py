@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -22,6 +21,7 @@ from werkzeug.serving import make_server
 
 from gatebridge import AsgiToWsgi
 from servers import websocket_app
+from servers.needs import missing, require
 
 pytestmark = [pytest.mark.direction("a2w"), pytest.mark.clause("D-42", "C-08")]
 
@@ -69,13 +69,14 @@ def _gunicorn(home: Path) -> Iterator[int]:
     assert process.returncode == 0
 
 
-_SERVERS = {"werkzeug": _werkzeug} | ({"gunicorn": _gunicorn} if find_spec("fcntl") else {})
+_SERVERS = {"werkzeug": _werkzeug, "gunicorn": _gunicorn}
 
 
 @pytest.fixture(scope="module", params=_SERVERS)
 def address(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
+    require(missing(request.param))
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     with _SERVERS[request.param](tmp_path_factory.mktemp("home")) as port:
         yield f"127.0.0.1:{port}"

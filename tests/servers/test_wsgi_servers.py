@@ -7,13 +7,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+from servers.needs import missing, require
 from servers.processes import HANG, TESTS, Command, ServerProcess, python, run_server
 
 pytestmark = [
@@ -62,17 +62,15 @@ KINDS = {
 }
 
 
-def require(name: str) -> Kind:
+def kind_of(name: str) -> Kind:
     kind = KINDS[name]
-    for package in (kind.package, *["gevent"] * ("gevent" in name)):
-        if not find_spec(package):
-            pytest.skip(f"{package} is not installed")
+    require(missing(kind.package, *["gevent"] * ("gevent" in name)))
     return kind
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[Kind, ServerProcess]]:
-    kind = require(request.param)
+    kind = kind_of(request.param)
     with run_server(kind.command) as server:
         yield kind, server
 
@@ -212,7 +210,7 @@ def test_many_requests_at_once(server: ServerProcess, kind: Kind) -> None:
 @pytest.mark.clause("A-LIFE-05", "A-LIFE-06")
 @pytest.mark.parametrize("name", ["wsgiref", "waitress", "werkzeug", "gevent", "gunicorn-gthread"])
 def test_the_end_awaits_background_tasks_and_shuts_down_once(name: str) -> None:
-    with run_server(require(name).command) as server:
+    with run_server(kind_of(name).command) as server:
         with client_of(server) as client:
             assert client.get("/background-at-exit").text == "done"
         process = server.wait_for("startup")
@@ -223,7 +221,7 @@ def test_the_end_awaits_background_tasks_and_shuts_down_once(name: str) -> None:
 @pytest.mark.parametrize("worker", ["sync", "gthread", "gevent"])
 def test_a_worker_forked_after_use_begins_anew(worker: str) -> None:
     """The loop of the parent, which under gevent is forked with its thread, stays there."""
-    require(f"gunicorn-{worker}")
+    kind_of(f"gunicorn-{worker}")
     patch = TESTS / "servers" / "gunicorn_gevent.py"
     arguments = [f"--config={patch}"] * (worker == "gevent")
     with run_server(gunicorn(worker, "--preload", *arguments), SITE_EARLY="1") as server:
@@ -244,7 +242,7 @@ def test_a_worker_forked_after_use_begins_anew(worker: str) -> None:
 
 @pytest.mark.clause("A-LIFE-05")
 def test_a_worker_that_has_served_enough_shuts_down() -> None:
-    require("gunicorn-sync")
+    kind_of("gunicorn-sync")
     with run_server(gunicorn("sync", "--max-requests=1")) as server, client_of(server) as client:
         first = client.get("/").text
         assert server.wait_for("startup") == server.wait_for("shutdown")
@@ -252,7 +250,7 @@ def test_a_worker_that_has_served_enough_shuts_down() -> None:
 
 
 def test_gevent_that_patches_too_late_is_an_error_and_no_hang() -> None:
-    require("gunicorn-gevent")
+    kind_of("gunicorn-gevent")
     with run_server(gunicorn("gevent", "--preload")) as server, client_of(server) as client:
         assert client.get("/").status_code == 500
         assert "UnavailableError: gevent: " in server.output()
