@@ -67,7 +67,7 @@ def test_any_other_status_is_the_application_s_error(status: Any) -> None:
     "headers",
     [
         (("A", "b"),),
-        iter([]),
+        pytest.param(iter([]), id="an iterator"),
         None,
         {"A": "b"},
         [["A", "b"]],
