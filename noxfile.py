@@ -13,4 +13,4 @@ def tests(session: nox.Session) -> None:
     """Run the tests against the installed package; coverage is the business of `make test`."""
     session.install("--quiet", "--upgrade", "pip>=25.1")
     session.install("--quiet", ".", "--group", "test")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
