@@ -74,7 +74,7 @@ ServerLimit 1
 MaxRequestWorkers 25
 GracefulShutdownTimeout 20
 WSGISocketPrefix {folder}/wsgi
-WSGIDaemonProcess site processes=1 threads=12 shutdown-timeout=20 python-path={paths}
+WSGIDaemonProcess site home={folder} processes=1 threads=12 shutdown-timeout=20 python-path={paths}
 WSGIPythonPath {paths}
 WSGIChunkedRequest On
 WSGIScriptAlias / {folder}/site.wsgi {where}

@@ -32,7 +32,7 @@ StartServers 1
 ServerLimit 1
 MaxRequestWorkers 25
 WSGISocketPrefix {folder}/wsgi
-WSGIDaemonProcess site processes=1 threads=5 python-path={packages}
+WSGIDaemonProcess site home={folder} processes=1 threads=5 python-path={packages}
 WSGIPythonPath {packages}
 WSGIChunkedRequest On
 WSGIScriptAlias / {script} {where}
