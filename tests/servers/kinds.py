@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -27,6 +27,8 @@ class Kind(NamedTuple):
         repeats: Whether it hands on a header of the client's own that comes twice; if not, the
             application has the last one.
         graceful: Whether a request that runs is answered after the signal.
+        gives: What it offers an application beyond what it has to: ``state`` and the names of
+            extensions (ASGI); ``file_wrapper``, ``early_hints``, ``socket`` (WSGI).
         signal: What ends it; SIGINT for one that SIGTERM kills.
     """
 
@@ -39,6 +41,7 @@ class Kind(NamedTuple):
     repeats: bool = True
     graceful: bool = True
     signal: signal.Signals = signal.SIGTERM
+    gives: Collection[str] = ()
 
 
 def _python(module: str, *arguments: str) -> list[str]:
@@ -106,34 +109,58 @@ def _script(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
+_OF_HTTP2 = ("http.response.early_hint", "http.response.push", "http.response.trailers")
+_OF_GRANIAN = ("http.response.pathsend", "websocket.http.response")
+
 ASGI_SERVERS = {
     "uvicorn-httptools-uvloop": Kind(
-        ["uvicorn", "httptools", "uvloop"], _uvicorn("--http=httptools", "--loop=uvloop")
+        ["uvicorn", "httptools", "uvloop"],
+        _uvicorn("--http=httptools", "--loop=uvloop"),
+        gives=["state"],
     ),
-    "uvicorn-h11-asyncio": Kind(["uvicorn"], _uvicorn("--http=h11", "--loop=asyncio")),
-    "hypercorn-asyncio": Kind(["hypercorn"], _hypercorn("--worker-class=asyncio")),
-    "hypercorn-uvloop": Kind(["hypercorn", "uvloop"], _hypercorn("--worker-class=uvloop")),
-    "hypercorn-trio": Kind(["hypercorn", "trio"], _hypercorn("--worker-class=trio")),
-    "hypercorn-http2": Kind(["hypercorn", "h2"], _hypercorn("--worker-class=asyncio"), http2=True),
+    "uvicorn-h11-asyncio": Kind(
+        ["uvicorn"], _uvicorn("--http=h11", "--loop=asyncio"), gives=["state"]
+    ),
+    "hypercorn-asyncio": Kind(["hypercorn"], _hypercorn("--worker-class=asyncio"), gives=["state"]),
+    "hypercorn-uvloop": Kind(
+        ["hypercorn", "uvloop"], _hypercorn("--worker-class=uvloop"), gives=["state"]
+    ),
+    "hypercorn-trio": Kind(
+        ["hypercorn", "trio"], _hypercorn("--worker-class=trio"), gives=["state"]
+    ),
+    "hypercorn-http2": Kind(
+        ["hypercorn", "h2"],
+        _hypercorn("--worker-class=asyncio"),
+        http2=True,
+        gives=["state", *_OF_HTTP2],
+    ),
     "daphne": Kind(["daphne"], _daphne, inherits=False, graceful=False),
-    "granian": Kind(["granian"], _granian, inherits=False),
-    "gunicorn-asgi": Kind(["gunicorn"], _gunicorn("asgi", entry="asgi")),
+    "granian": Kind(["granian"], _granian, inherits=False, gives=["state", *_OF_GRANIAN]),
+    "gunicorn-asgi": Kind(["gunicorn"], _gunicorn("asgi", entry="asgi"), gives=["state"]),
     "gunicorn-uvicorn": Kind(
-        ["gunicorn", "uvicorn_worker"], _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi")
+        ["gunicorn", "uvicorn_worker"],
+        _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi"),
+        gives=["state"],
     ),
 }
 
+_OF_GUNICORN = ("file_wrapper", "early_hints", "socket")
+
 WSGI_SERVERS = {
-    "gunicorn-sync": Kind(["gunicorn"], _gunicorn("sync"), threads=False),
-    "gunicorn-gthread": Kind(["gunicorn"], _gunicorn("gthread", "--threads=12")),
-    "gunicorn-gthread-preload": Kind(
-        ["gunicorn"], _gunicorn("gthread", "--threads=12", "--preload")
+    "gunicorn-sync": Kind(["gunicorn"], _gunicorn("sync"), threads=False, gives=_OF_GUNICORN),
+    "gunicorn-gthread": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12"), gives=_OF_GUNICORN
     ),
-    "gunicorn-gevent": Kind(["gunicorn", "gevent"], _gunicorn("gevent")),
-    "waitress": Kind(["waitress"], _waitress, inherits=False, signal=signal.SIGINT),
+    "gunicorn-gthread-preload": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12", "--preload"), gives=_OF_GUNICORN
+    ),
+    "gunicorn-gevent": Kind(["gunicorn", "gevent"], _gunicorn("gevent"), gives=_OF_GUNICORN),
+    "waitress": Kind(
+        ["waitress"], _waitress, inherits=False, signal=signal.SIGINT, gives=["file_wrapper"]
+    ),
     "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
-    "werkzeug": Kind(["werkzeug"], _function("werkzeug")),
-    "wsgiref": Kind([], _function("wsgiref"), chunked=False),
+    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), gives=["socket"]),
+    "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
 }
 
 WSGI_SITES = ["flask"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 from types import FrameType
-
-import os
 
 if "GATEBRIDGE_APP" in os.environ:
     from gatebridge.auto import wsgi as application

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import pytest
 
 from servers.gates import HANG, Gates
 from servers.kinds import ASGI_SERVERS, ASGI_SITES, WSGI_SERVERS, WSGI_SITES, Kind, missing
-from servers.processes import ServerProcess, run_server
+from servers.processes import ServerProcess, run_server, wait_until_it_listens
 from servers.sites import OPENED, PAGE, TAG
 
 PAIRS = [
@@ -64,18 +63,6 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         with run_server(kind.command, listen=kind.inherits, **variables) as server:
             wait_until_it_listens(server)
             yield Pair(direction, kind, server, gates)
-
-
-def wait_until_it_listens(server: ServerProcess) -> None:
-    deadline = time.monotonic() + HANG
-    while True:
-        try:
-            server.connect().close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline, server.output()
-            assert server.process.poll() is None, server.output()
-            time.sleep(0.02)  # nothing else tells
 
 
 @pytest.fixture
