@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["conformance.plugin"]
+pytest_plugins = ["conformance.plugin", "servers.compatibility"]
 
 _BACKENDS = [
     pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),

@@ -1,7 +1,7 @@
 """The same site in every framework, written as its users write it.
 
-``GET /echo/...``: what was asked, as JSON: ``path`` (what follows), ``query`` (the parameter ``q``),
-    ``repeated`` (the values of ``X-Repeated``, in order), ``cookies``; it sets the cookies
+``GET /echo/...``: what was asked, as JSON: ``path`` (what follows), ``query`` (the parameter
+    ``q``), ``repeated`` (the values of ``X-Repeated``, in order), ``cookies``; it sets the cookies
     ``one=1`` and ``two=2``
 ``POST /form``: the form's fields, as JSON
 ``POST /upload``: of the form's ``file``, as JSON: ``name``, ``size`` in bytes, ``sha256``
