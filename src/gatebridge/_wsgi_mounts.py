@@ -64,9 +64,7 @@ class WsgiMounts:
         self._living = [(name, app) for name, app in parts if isinstance(app, Living)]
         self._processes = PerProcess(_Process)
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; the result is that of the application called.
 
         Raises:

@@ -102,9 +102,7 @@ class ASGIMiddleware(AsgiToWsgi):
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop
         return loop
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; see `AsgiToWsgi`."""
 
         def start(

@@ -400,9 +400,7 @@ class Pooled(ASGIMiddleware):
         super().__init__(app, None, False)  # type: ignore[arg-type]
         self.pool = pool
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         loop = self.pool.pop()
         try:
             return ASGIResponder(self.app, loop)(environ, start_response)
