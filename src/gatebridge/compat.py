@@ -82,7 +82,7 @@ class ASGIMiddleware(AsgiToWsgi):
         super().__init__(app, lifespan=lifespan or ("off" if loop else "auto"))
         self.wait_time = wait_time
         self._loop = loop or None
-        self._lifespan_is_open = lifespan is None
+        self._lifespan_is_undecided = lifespan is None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -96,7 +96,7 @@ class ASGIMiddleware(AsgiToWsgi):
             return self._loop
         session = self._processes.get().session
         if session is None or session.portal.ended:
-            if session is None and self._lifespan_is_open:
+            if session is None and self._lifespan_is_undecided:
                 self._lifespan = "off"
             session = self._start(reopen=False)
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop

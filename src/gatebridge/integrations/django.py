@@ -34,6 +34,8 @@ from gatebridge._translate.text import native_from_text
 from gatebridge.errors import HostError, UnavailableError
 from gatebridge.types import ASGIApplication, WSGIEnvironment
 
+__all__ = ["asgi_view", "mount", "request_of"]
+
 View = Callable[..., HttpResponseBase]
 
 _KEY = "django.request"
