@@ -31,11 +31,13 @@ class NamedApplication:
         name: By which it was found.
         app: The application itself.
         interface: Which one it has.
+        choice: What `load` was told of that.
     """
 
     name: str
     app: object
     interface: Interface
+    choice: InterfaceChoice
 
     def for_asgi(self) -> ASGIApplication:
         """Return it as an ASGI server needs it."""
@@ -69,7 +71,7 @@ def load(name: str, choice: InterfaceChoice = "auto") -> NamedApplication:
     app = _find(name, parts["module"], parts["attributes"])
     if parts["factory"]:
         app = _make(name, app)
-    return NamedApplication(name, app, _interface_of(name, app, choice))
+    return NamedApplication(name, app, _interface_of(name, app, choice), choice)
 
 
 def _find(name: str, module: str, attributes: str) -> object:
