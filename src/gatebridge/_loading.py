@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from gatebridge._adapt import adapt_wsgi
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
-from gatebridge._interface import Interface, interface, require_asgi3
+from gatebridge._interface import Interface, interface, require_asgi3, require_wsgi
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -110,7 +110,11 @@ def _make(name: str, factory: object) -> object:
         raise LoadError(name, f"a factory is called without arguments: {exc}") from None
     except ValueError:
         pass  # written in C
-    return factory()
+    made: object = factory()
+    if inspect.iscoroutine(made):
+        made.close()
+        raise LoadError(name, "a factory may not be a coroutine function")
+    return made
 
 
 def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
@@ -121,6 +125,8 @@ def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
             return interface(app)
         if choice == "asgi":
             require_asgi3(app)
+        else:
+            require_wsgi(app)
     except TypeError as exc:
         raise LoadError(name, f"{exc} ({_HINT})") from None
     return choice
