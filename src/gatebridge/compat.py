@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from gatebridge._arguments import require_at_least
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._concurrency.background import open_loop
 from gatebridge._concurrency.pool import WorkerPool
@@ -192,6 +193,7 @@ class WSGIMiddleware(_WsgiToAsgi):
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
+        require_at_least(1, workers=workers)
         super().__init__(app, threads=workers)
         self.send_queue_size = send_queue_size
         self.executor = _Executor(self._pool, self._shutdown_timeout)

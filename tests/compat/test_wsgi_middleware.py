@@ -77,6 +77,11 @@ async def test_modal_has_threads_on_demand() -> None:
     assert served.statistics().threads == 1
 
 
+def test_too_few_workers_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^workers: 0 is less than 1"):
+        WSGIMiddleware(saying("ok"), workers=0)
+
+
 async def test_one_worker_serves_one_request_at_a_time() -> None:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", [])
