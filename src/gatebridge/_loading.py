@@ -20,7 +20,6 @@ InterfaceChoice = Literal["auto", "asgi", "wsgi"]
 _NAME = re.compile(
     r"(?P<module>[\w-]+(?:\.[\w-]+)*):(?P<attributes>\w+(?:\.\w+)*)(?P<factory>\(\))?"
 )
-_HINT = "or say it by --interface or GATEBRIDGE_INTERFACE; the name of a factory ends with ()"
 
 
 @dataclass(frozen=True)
@@ -128,5 +127,7 @@ def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
         else:
             require_wsgi(app)
     except TypeError as exc:
-        raise LoadError(name, f"{exc} ({_HINT})") from None
+        say = "or say it by --interface or GATEBRIDGE_INTERFACE; " if choice == "auto" else ""
+        reason = str(exc).removeprefix("app: ")
+        raise LoadError(name, f"{reason} ({say}the name of a factory ends with ())") from None
     return choice
