@@ -13,7 +13,6 @@ from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
-from gatebridge._interface import require_wsgi
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
@@ -56,7 +55,7 @@ class WsgiToAsgi:
         name: For the names of the threads; by default that of the function, or of the class.
 
     Raises:
-        TypeError: ``app`` is not a WSGI application, or a pair of ``environ`` is of the wrong type.
+        TypeError: ``app`` is not callable, or a pair of ``environ`` is of the wrong type.
         ValueError: A number is out of range.
 
     Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.
@@ -78,7 +77,8 @@ class WsgiToAsgi:
         errors: ErrorStream | None = None,
         name: str | None = None,
     ) -> None:
-        require_wsgi(app)
+        if not callable(app):
+            raise TypeError(f"app: not callable: {app!r:.80}")
         if max_threads is None:
             max_threads = 1 if threads == 1 else threads + 2000
         require_at_least(1, threads=threads, window_bytes=window_bytes)

@@ -78,11 +78,6 @@ def test_what_cannot_be_called_is_refused_at_once(app: Any) -> None:
         adapter(app)
 
 
-def test_an_asgi_application_is_refused_at_once() -> None:
-    with pytest.raises(TypeError, match="it takes three arguments, not two: an ASGI application"):
-        adapter(adapter(lambda environ, start_response: []))
-
-
 @pytest.mark.clause("W-CALL-03", "W-CALL-04")
 async def test_each_request_calls_once() -> None:
     environs: list[Environ] = []
