@@ -164,7 +164,12 @@ WSGI_SERVERS = {
 }
 
 WSGI_SITES = ["flask"]
-ASGI_SITES = ["starlette"]
+ASGI_SITES = ["starlette", "fastapi", "django", "quart", "sanic", "litestar", "falcon"]
+
+LEAVES_TO_COLLECTOR = {("a2w", "django")}
+"""Whose framework does not end the generator of a response when the client has left: a cycle of
+references (in Django, by way of the traceback of `RequestAborted`) keeps it until the garbage
+collector runs."""
 
 
 def missing(kind: Kind, site: str) -> str | None:
