@@ -159,7 +159,8 @@ WSGI_SERVERS = {
         ["waitress"], _waitress, inherits=False, signal=signal.SIGINT, gives=["file_wrapper"]
     ),
     "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
-    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), gives=["socket"]),
+    # Its threads are daemons: what is still to be written when the process ends is lost.
+    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), graceful=False, gives=["socket"]),
     "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
 }
 
