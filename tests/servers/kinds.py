@@ -159,12 +159,18 @@ WSGI_SERVERS = {
         ["waitress"], _waitress, inherits=False, signal=signal.SIGINT, gives=["file_wrapper"]
     ),
     "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
-    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), gives=["socket"]),
+    # Its threads are daemons: what is still to be written when the process ends is lost.
+    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), graceful=False, gives=["socket"]),
     "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
 }
 
 WSGI_SITES = ["flask"]
-ASGI_SITES = ["starlette"]
+ASGI_SITES = ["starlette", "fastapi", "django", "quart", "sanic", "litestar", "falcon"]
+
+LEAVES_TO_COLLECTOR = {("a2w", "django")}
+"""Whose framework does not end the generator of a response when the client has left: a cycle of
+references (in Django, by way of the traceback of `RequestAborted`) keeps it until the garbage
+collector runs."""
 
 
 def missing(kind: Kind, site: str) -> str | None:

@@ -35,7 +35,7 @@ def serve(name: str, listener: socket.socket) -> None:
         from wsgiref import simple_server
 
         class Server(ThreadingMixIn, simple_server.WSGIServer):
-            daemon_threads = True
+            pass
 
         server = Server(listener.getsockname(), simple_server.WSGIRequestHandler, False)
         server.socket.close()

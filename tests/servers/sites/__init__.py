@@ -12,6 +12,7 @@
 ``GET /wait``: waits at the gate ``wait``, then answers ``waited``
 ``GET /error``: raises
 ``GET /missing``: is the framework's own page for what is not there
+``GET /collect``: runs the garbage collector; only where `kinds.LEAVES_TO_COLLECTOR` says so
 
 An ASGI site has a lifespan besides, which notes ``startup`` and ``shutdown`` and puts ``opened``
 into the state where the framework knows a state, and
