@@ -9,7 +9,8 @@ RUN := $(BIN)/python
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo serve test test-servers lint format typecheck tests bench bench-translation clean
+.PHONY: help demo serve test test-servers compatibility lint format typecheck tests bench \
+    bench-translation clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ test: lint typecheck tests ## everything: linters, type checkers, tests, coverag
 
 test-servers: $(VENV)/.dev ## every framework on every server; `make test` has each of them once
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers
+
+compatibility: $(VENV)/.dev ## test-servers, and docs/compatibility.md from its results
+	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers \
+	    --compatibility-file=docs/compatibility.md
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ fastapi_on_wsgiref:app
 
 from __future__ import annotations
 
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -41,5 +42,6 @@ def new_server(port: int) -> WSGIServer:
 
 
 if __name__ == "__main__":
-    with app, new_server(8000) as server:  # leaving the block ends the application's lifespan
+    # Leaving the block ends the application's lifespan.
+    with suppress(KeyboardInterrupt), app, new_server(8000) as server:
         server.serve_forever()

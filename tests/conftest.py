@@ -1,13 +1,16 @@
-"""What every test can use: the conformance plugin and the event loops to run on."""
+"""What every test can use: the conformance plugin, the event loops to run on, hosts' modules."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-pytest_plugins = ["conformance.plugin"]
+pytest_plugins = ["conformance.plugin", "servers.compatibility"]
 
 _BACKENDS = [
     pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
@@ -30,3 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run each async test on every event loop that gatebridge supports."""
     return request.param
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that puts a module with such attributes in the place of a host's."""
+
+    def stand(name: str, **attributes: Any) -> None:
+        module = ModuleType(name)
+        vars(module).update(attributes)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    return stand

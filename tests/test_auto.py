@@ -25,6 +25,8 @@ def create_app():
     return wsgi
 
 def create_app_of(settings): ...
+def create_app_or(settings=None, debug=False): ...
+async def create_app_later(): ...
 def failing_factory(): raise ZeroDivisionError
 
 class Site:
@@ -109,6 +111,8 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
         ("site_of_test:number()", "not a factory, for it cannot be called: 1"),
         ("site_of_test:create_app_of()", "without arguments: .*'settings'"),
         ("site_of_test:create_app", "the name of a factory ends with ()"),
+        ("site_of_test:create_app_or", "a factory, .* the name of a factory ends with ()"),
+        ("site_of_test:create_app_later()", "a factory may not be a coroutine function"),
         ("site_of_test:either", "may be ASGI or WSGI.*GATEBRIDGE_INTERFACE"),
     ],
 )
@@ -126,6 +130,9 @@ def test_an_interface_that_is_none_is_refused(auto: Auto) -> None:
 def test_an_interface_that_the_application_cannot_have_is_refused(auto: Auto) -> None:
     with pytest.raises(LoadError, match="it takes two arguments, not three"):
         auto("site_of_test:wsgi", "asgi")
+    with pytest.raises(LoadError, match="it takes three arguments, not two") as caught:
+        auto("site_of_test:asgi", "wsgi")
+    assert "--interface" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,18 +16,6 @@ from gatebridge._concurrency import host_threads
 from gatebridge.checks import Finding, check_host, check_import
 
 Stand = Callable[..., None]
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    """A function that puts a module with such attributes in the place of a host's."""
-
-    def stand(name: str, **attributes: Any) -> None:
-        module = ModuleType(name)
-        vars(module).update(attributes)
-        monkeypatch.setitem(sys.modules, name, module)
-
-    return stand
 
 
 @pytest.fixture

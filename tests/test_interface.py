@@ -158,6 +158,9 @@ async def asgi_with_less(s: Any, r: Any, s2: Any = None) -> None: ...
 def wsgi_with_more(environ: Any, start_response: Any, exc_info: Any = None) -> Any: ...
 
 
+def wsgi_of_defaults(environ: Any = None, start_response: Any = None) -> Any: ...
+
+
 def wsgi_with_options(env: Any, start: Any, *more: Any, **options: Any) -> Any: ...
 
 
@@ -235,6 +238,7 @@ def test_it_is_asgi_and_only_to_wsgi_adapts_it(app: Any) -> None:
         passing_on(wsgi),
         passing_on(passing_on(WsgiInstance().method)),
         wsgi_with_more,
+        wsgi_of_defaults,
         wsgi_with_options,
         cached,
         create_autospec(wsgi),
@@ -302,11 +306,13 @@ def test_the_advice_works_for_wsgi() -> None:
     [
         (None, "app: not callable: None"),
         ("module:app", "app: not callable: 'module:app'"),
-        (AsgiInstance, "it takes no argument: a factory, to be called first?"),
-        (lambda: wsgi, "it takes no argument: a factory, to be called first?"),
+        (AsgiInstance, "it needs no argument: a factory, to be called first?"),
+        (lambda: wsgi, "it needs no argument: a factory, to be called first?"),
+        (lambda config=None: wsgi, "it needs no argument: a factory, to be called first?"),
+        (lambda config=None, debug=False: wsgi, "it needs no argument: a factory"),
         (Middleware, "its instances can be neither awaited .* nor iterated .* the application"),
         (LongerMiddleware, "its instances can be neither awaited .* nor iterated"),
-        (functools.partial(Middleware, wsgi, {}), "takes no argument: a factory"),
+        (functools.partial(Middleware, wsgi, {}), "needs no argument: a factory"),
         (configured, "not called with scope, receive and send"),
         (configured_by_name, "not called with scope, receive and send"),
         (functools.partial(configured, options={}), "not called with scope, receive and send"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import gatebridge
-from gatebridge import checks, errors, types
+from gatebridge import checks, compat, errors, types
 
 _OFFERED = [
     "AsgiMounts",
@@ -76,7 +76,7 @@ def test_every_method_of_a_class_has_a_docstring(name: str) -> None:
     assert [each for each in methods if not (getattr(cls, each).__doc__ or "").strip()] == []
 
 
-@pytest.mark.parametrize("module", [checks, errors, types], ids=["checks", "errors", "types"])
+@pytest.mark.parametrize("module", [checks, compat, errors, types], ids=lambda m: m.__name__)
 def test_every_class_and_function_has_a_docstring(module: ModuleType) -> None:
     objects = public_objects(module)
     assert objects

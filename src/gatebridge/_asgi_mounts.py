@@ -39,6 +39,10 @@ class AsgiMounts:
         mounts: Prefixes, such as ``"/api"``, and the applications there. They may be
             percent-encoded, and have slashes around them or not.
 
+    Attributes:
+        default: The default application, adapted if need be.
+        mounts: The others, likewise, by their decoded prefixes.
+
     Raises:
         TypeError: An application is of neither kind; names its prefix.
         ValueError: A prefix is empty, given twice, or not UTF-8.

@@ -147,9 +147,7 @@ class AsgiToWsgi:
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
         self._processes = PerProcess(_Process)
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
 
         Raises:

@@ -7,6 +7,7 @@ from typing import cast
 
 import anyio
 
+from gatebridge._adapt import Living
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
@@ -26,16 +27,21 @@ def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
     yield f"application:       {name}, {kind.__module__}.{kind.__qualname__}"
     yield f"interface:         {application.interface}"
     if application.interface == "wsgi":
-        yield "lifespan:          none, for WSGI has none"
+        living = isinstance(application.app, Living)
+        what = "by its startup() and close()" if living else "none, for WSGI has none"
+        yield f"lifespan:          {what}"
     elif start:
         yield f"lifespan:          {_try_lifespan(cast('ASGIApplication', application.app))}"
     else:
         yield "lifespan:          not tried; --start runs its startup and shutdown"
+    named = f"GATEBRIDGE_APP='{name}'"
+    if application.choice != "auto":
+        named += f" GATEBRIDGE_INTERFACE={application.choice}"
     if application.interface == "asgi":
         asgi = "as it is"
-        wsgi = f"in AsgiToWsgi: GATEBRIDGE_APP='{name}' gunicorn --threads 8 gatebridge.auto:wsgi"
+        wsgi = f"in AsgiToWsgi: {named} gunicorn --threads 8 gatebridge.auto:wsgi"
     else:
-        asgi = f"in WsgiToAsgi: GATEBRIDGE_APP='{name}' uvicorn gatebridge.auto:asgi"
+        asgi = f"in WsgiToAsgi: {named} uvicorn gatebridge.auto:asgi"
         wsgi = "as it is"
     yield f"on an ASGI server: {asgi}"
     yield f"on a WSGI server:  {wsgi}"

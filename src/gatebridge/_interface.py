@@ -45,17 +45,19 @@ def interface(app: object) -> Interface:
         return _interface_of_class(cls, two=two, three=three)
     if three and (not two or _is_async(app)):
         return "asgi"
-    if not three:
-        if _is_async(app):
-            raise TypeError(
-                f"app: a coroutine function of two arguments is neither ASGI nor WSGI: {app!r:.80}"
-            )
-        return "wsgi"
+    if not three and _is_async(app):
+        raise TypeError(
+            f"app: a coroutine function of two arguments is neither ASGI nor WSGI: {app!r:.80}"
+        )
     first = next(iter(signature.parameters), "")
-    if first == "scope":
-        return "asgi"
     if first in ("environ", "env"):
         return "wsgi"
+    if not three:
+        if _takes(signature, 0):
+            raise _neither(app, signature)
+        return "wsgi"
+    if first == "scope":
+        return "asgi"
     raise TypeError(f"app: {app!r:.80}{signature} may be ASGI or WSGI; {_HOW_TO_CHOOSE}")
 
 
@@ -66,6 +68,16 @@ def require_asgi3(app: object) -> None:
         return
     if _takes(signature, 2):
         raise TypeError("app: it takes two arguments, not three: a WSGI application?")
+    raise _neither(app, signature)
+
+
+def require_wsgi(app: object) -> None:
+    """Raise `TypeError` for what can be told from a WSGI application without calling it."""
+    signature = _signature_of(app)
+    if signature is None or _takes(signature, 2):
+        return
+    if _takes(signature, 3):
+        raise TypeError("app: it takes three arguments, not two: an ASGI application?")
     raise _neither(app, signature)
 
 
@@ -135,11 +147,14 @@ def _without_partial(app: object) -> object:
 
 
 def _neither(app: object, signature: inspect.Signature) -> TypeError:
+    if _takes(signature, 0):
+        return TypeError(f"app: it needs no argument: a factory, to be called first? {app!r:.80}")
     if _takes(signature, 1):
         return TypeError(
             f"app: it takes one argument, not three: {app!r:.80}; if it is an ASGI 2 application, "
             "wrap it by asgiref.compatibility.guarantee_single_callable"
         )
-    if _takes(signature, 0):
-        return TypeError(f"app: it takes no argument: a factory, to be called first? {app!r:.80}")
-    return TypeError(f"app: not called with scope, receive and send: {app!r:.80}{signature}")
+    return TypeError(
+        "app: not called with scope, receive and send, nor with environ and start_response: "
+        f"{app!r:.80}{signature}"
+    )

@@ -21,6 +21,7 @@ _logger = logging.getLogger("gatebridge")
 LifespanMode = Literal["auto", "on", "off"]
 
 _GRACE_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
+_REPORTED = (Exception, SystemExit, KeyboardInterrupt)  # not the end of the task itself
 
 
 class Lifespan:
@@ -196,9 +197,6 @@ async def answer_lifespan(
             await _report(send, "lifespan.shutdown.failed", exc)
             return
     await send({"type": "lifespan.shutdown.complete"})
-
-
-_REPORTED = (Exception, SystemExit, KeyboardInterrupt)  # not the end of the task itself
 
 
 async def _receive(receive: Receive, event: str) -> None:

@@ -9,6 +9,7 @@ import anyio
 
 from gatebridge._arguments import require_at_least
 from gatebridge._concurrency.loop import start_task
+from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import Lifespan
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
@@ -35,6 +36,10 @@ class LifespanManager:
             for any time, they are not.
         state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
 
+    Raises:
+        TypeError: ``app`` is not an ASGI 3 application.
+        ValueError: A timeout is not at least 0.
+
     Source: ASGI lifespan 2.0.
     """
 
@@ -46,6 +51,7 @@ class LifespanManager:
         shutdown_timeout: float | None = 30.0,
         state: dict[str, Any] | None = None,
     ) -> None:
+        require_asgi3(app)
         for name, seconds in (("startup", startup_timeout), ("shutdown", shutdown_timeout)):
             if seconds is not None:
                 require_at_least(0, **{f"{name}_timeout": seconds})

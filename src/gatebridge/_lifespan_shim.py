@@ -17,6 +17,7 @@ from typing import Any, cast
 import anyio.to_thread
 
 from gatebridge._concurrency.per_loop import PerLoop
+from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
@@ -51,15 +52,15 @@ class LifespanShim:
             joins the state, for the application's own startup and for requests.
 
     Raises:
-        TypeError: ``app`` or ``lifespan`` is not callable.
+        TypeError: ``app`` is not an ASGI 3 application, or ``lifespan`` is not callable.
 
     Source: ASGI lifespan 2.0.
     """
 
     def __init__(self, app: ASGIApplication, lifespan: LifespanFunction | None = None) -> None:
-        for name, value in (("app", app), ("lifespan", lifespan or nullcontext)):
-            if not callable(value):
-                raise TypeError(f"{name}: not callable: {value!r:.80}")
+        require_asgi3(app)
+        if lifespan is not None and not callable(lifespan):
+            raise TypeError(f"lifespan: not callable: {lifespan!r:.80}")
         self.app = app
         self._lifespan = lifespan
         self._states: PerLoop[dict[str, Any]] = PerLoop()  # where the server has none

@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from gatebridge._adapt import adapt_wsgi
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
-from gatebridge._interface import Interface, interface, require_asgi3
+from gatebridge._interface import Interface, interface, require_asgi3, require_wsgi
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -20,7 +20,6 @@ InterfaceChoice = Literal["auto", "asgi", "wsgi"]
 _NAME = re.compile(
     r"(?P<module>[\w-]+(?:\.[\w-]+)*):(?P<attributes>\w+(?:\.\w+)*)(?P<factory>\(\))?"
 )
-_HINT = "or say it by --interface or GATEBRIDGE_INTERFACE; the name of a factory ends with ()"
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,13 @@ class NamedApplication:
         name: By which it was found.
         app: The application itself.
         interface: Which one it has.
+        choice: What `load` was told of that.
     """
 
     name: str
     app: object
     interface: Interface
+    choice: InterfaceChoice
 
     def for_asgi(self) -> ASGIApplication:
         """Return it as an ASGI server needs it."""
@@ -69,7 +70,7 @@ def load(name: str, choice: InterfaceChoice = "auto") -> NamedApplication:
     app = _find(name, parts["module"], parts["attributes"])
     if parts["factory"]:
         app = _make(name, app)
-    return NamedApplication(name, app, _interface_of(name, app, choice))
+    return NamedApplication(name, app, _interface_of(name, app, choice), choice)
 
 
 def _find(name: str, module: str, attributes: str) -> object:
@@ -108,7 +109,11 @@ def _make(name: str, factory: object) -> object:
         raise LoadError(name, f"a factory is called without arguments: {exc}") from None
     except ValueError:
         pass  # written in C
-    return factory()
+    made: object = factory()
+    if inspect.iscoroutine(made):
+        made.close()
+        raise LoadError(name, "a factory may not be a coroutine function")
+    return made
 
 
 def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
@@ -119,6 +124,10 @@ def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
             return interface(app)
         if choice == "asgi":
             require_asgi3(app)
+        else:
+            require_wsgi(app)
     except TypeError as exc:
-        raise LoadError(name, f"{exc} ({_HINT})") from None
+        say = "or say it by --interface or GATEBRIDGE_INTERFACE; " if choice == "auto" else ""
+        reason = str(exc).removeprefix("app: ")
+        raise LoadError(name, f"{reason} ({say}the name of a factory ends with ())") from None
     return choice

@@ -127,6 +127,9 @@ class _Server(ThreadingMixIn, WSGIServer):
     Args:
         listener: The bound socket.
         app: The WSGI application.
+
+    Attributes:
+        busy: The threads that serve a request.
     """
 
     daemon_threads = True  # connections that never send anything hold up nobody
@@ -139,7 +142,6 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.setup_environ()
         self.busy: set[threading.Thread] = set()
-        """The threads that serve a request."""
 
         def threaded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             environ["wsgi.multithread"] = True  # the handler knows nothing of the threads

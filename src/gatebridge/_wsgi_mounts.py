@@ -48,6 +48,10 @@ class WsgiMounts:
         mounts: Prefixes, such as ``"/api"``, and the applications there. They may be
             percent-encoded, and have slashes around them or not.
 
+    Attributes:
+        default: The default application, adapted if need be.
+        mounts: The others, likewise, by their decoded prefixes.
+
     Raises:
         TypeError: An application is of neither kind; names its prefix.
         ValueError: A prefix is empty, given twice, or not UTF-8.
@@ -64,9 +68,7 @@ class WsgiMounts:
         self._living = [(name, app) for name, app in parts if isinstance(app, Living)]
         self._processes = PerProcess(_Process)
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; the result is that of the application called.
 
         Raises:
@@ -91,6 +93,7 @@ class WsgiMounts:
         Raises:
             LifespanError: One of them did not start up. Requests raise it as well, until `close`.
             UnavailableError: Called on the thread of an event loop of this library.
+            Exception: Whatever else kept one from starting, such as a missing package.
         """
         self._start(reopen=True)
 

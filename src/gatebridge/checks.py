@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
 
+__all__ = ["Finding", "check_host", "check_import"]
+
 _START_LATER = (
     "leave startup() to the first request, or call it after the fork: in Gunicorn's "
     "post_worker_init, or at import with uWSGI's lazy-apps"
@@ -75,7 +77,10 @@ def _findings() -> Iterator[Finding]:
 
 
 def check_import() -> list[Finding]:
-    """Return the same, and what hurts if the server forks after it has imported the application."""
+    """Return what `check_host` does, and what hurts if a server imports before it forks.
+
+    For a process that has imported the application and done nothing else.
+    """
     findings = check_host()
     if runs_a_loop() and not any(finding.name == "fork" for finding in findings):
         problem = "the import starts an event loop, and with it the application: also in a master "

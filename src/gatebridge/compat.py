@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from gatebridge._arguments import require_at_least
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._concurrency.background import open_loop
 from gatebridge._concurrency.pool import WorkerPool
@@ -82,7 +83,7 @@ class ASGIMiddleware(AsgiToWsgi):
         super().__init__(app, lifespan=lifespan or ("off" if loop else "auto"))
         self.wait_time = wait_time
         self._loop = loop or None
-        self._lifespan_is_open = lifespan is None
+        self._lifespan_is_undecided = lifespan is None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -96,15 +97,13 @@ class ASGIMiddleware(AsgiToWsgi):
             return self._loop
         session = self._processes.get().session
         if session is None or session.portal.ended:
-            if session is None and self._lifespan_is_open:
+            if session is None and self._lifespan_is_undecided:
                 self._lifespan = "off"
             session = self._start(reopen=False)
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop
         return loop
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; see `AsgiToWsgi`."""
 
         def start(
@@ -194,6 +193,7 @@ class WSGIMiddleware(_WsgiToAsgi):
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
+        require_at_least(1, workers=workers)
         super().__init__(app, threads=workers)
         self.send_queue_size = send_queue_size
         self.executor = _Executor(self._pool, self._shutdown_timeout)

@@ -10,6 +10,7 @@ import pytest
 
 _SITE = '''
 import sys
+from gatebridge import WsgiMounts
 
 def wsgi(environ, start_response):
     size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -39,6 +40,11 @@ async def asgi(scope, receive, send):
 
 async def without_lifespan(scope, receive, send):
     assert scope["type"] == "http"
+
+def either(*args):
+    raise NotImplementedError
+
+mounts = WsgiMounts(wsgi, {"/asgi": asgi})
 
 async def failing(scope, receive, send):
     await receive()

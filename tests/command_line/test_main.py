@@ -88,6 +88,20 @@ def test_inspect_tells_of_an_asgi_application(capsys: pytest.CaptureFixture[str]
     assert sys.modules["site_of_test"].history == []
 
 
+def test_inspect_says_what_it_was_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Or else the line that it gives would not do."""
+    text = said(capsys, "inspect", "site_of_test:either", "--interface=asgi")
+    line = "GATEBRIDGE_APP='site_of_test:either' GATEBRIDGE_INTERFACE=asgi gunicorn"
+    assert f"on a WSGI server: in AsgiToWsgi: {line}" in text
+
+
+def test_inspect_tells_of_a_wsgi_application_that_starts_and_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = said(capsys, "inspect", "site_of_test:mounts")
+    assert "lifespan: by its startup() and close()\n" in text
+
+
 def test_inspect_start_runs_the_lifespan(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "inspect", "site_of_test:asgi", "--start")
     assert "lifespan: answered; state: event\n" in text

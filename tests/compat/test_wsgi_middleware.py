@@ -70,11 +70,16 @@ async def test_connexion_puts_a_middleware_around_the_application() -> None:
 
 
 async def test_modal_has_threads_on_demand() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     served = WSGIMiddleware(saying("ok"), workers=10000, send_queue_size=1)
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     assert (await serve(served)).body == b"ok"
     assert served.statistics().threads == 1
+
+
+def test_too_few_workers_are_named() -> None:
+    with pytest.raises(ValueError, match=r"^workers: 0 is less than 1"):
+        WSGIMiddleware(saying("ok"), workers=0)
 
 
 async def test_one_worker_serves_one_request_at_a_time() -> None:

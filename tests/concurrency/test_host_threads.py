@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-import sys
 import threading
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,18 +19,6 @@ from gatebridge.errors import UnavailableError
 pytestmark = pytest.mark.direction("a2w")
 
 Stand = Callable[..., None]
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Stand:
-    """A function that puts a module with such attributes in the place of a host's."""
-
-    def stand(name: str, **attributes: Any) -> None:
-        module = ModuleType(name)
-        vars(module).update(attributes)
-        monkeypatch.setitem(sys.modules, name, module)
-
-    return stand
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -1,18 +1,9 @@
-"""The clauses that tests are evidence for, and those that cannot have evidence yet.
-
-Both come from files: no clause is known here.
-"""
+"""The clauses that tests are evidence for. They come from a file: none is known here."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import NamedTuple
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _DIRECTIONS = {"w2a": ("w2a",), "a2w": ("a2w",), "both": ("w2a", "a2w"), "mid": ("mid",)}
 _TESTED = {"yes": True, "-": False}
@@ -81,25 +72,3 @@ def _row(cells: list[str]) -> Clause | Decision | None:
         case [id_, question, choice, reason]:
             return Decision(id_, question, choice, reason)
     return None
-
-
-def parse_pending(text: str, table: Table) -> dict[Duty, str]:
-    """Return what is not built yet, with the reason.
-
-    An entry is a clause (``"W-IN-07"``), or a clause for both in one direction (``"W-SR-03 a2w"``).
-
-    Raises:
-        ValueError: An entry is unknown, needs no test, or is repeated; shows the entry.
-    """
-    pending: dict[Duty, str] = {}
-    for group in tomllib.loads(text).get("group", ()):
-        for entry in group["clauses"]:
-            id_, _, direction = entry.partition(" ")
-            clause = table.get(id_)
-            if clause is None or not clause.tested or direction not in ("", *clause.directions):
-                raise ValueError(f"pending, but no such clause needs a test: {entry}")
-            for duty in [Duty(id_, each) for each in clause.directions if direction in ("", each)]:
-                if duty in pending:
-                    raise ValueError(f"pending more than once: {entry}")
-                pending[duty] = group["reason"]
-    return pending

@@ -19,12 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance.clauses import Clause, Decision, Duty, Table, parse_clauses, parse_pending
+from conformance.clauses import Clause, Decision, Duty, Table, parse_clauses
 from conformance.report import Row, as_markdown, as_text, total
 
-# Relative to the root directory of the run, so that another root has tables of its own.
+# Relative to the root directory of the run, so that another root has a table of its own.
 _CLAUSES = "docs/spec/clauses.md"
-_PENDING = "tests/conformance/pending.toml"
 
 _ADAPTERS = {"w2a", "a2w"}
 
@@ -47,10 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     try:
         table = parse_clauses((config.rootpath / _CLAUSES).read_text("utf-8"))
-        pending = parse_pending((config.rootpath / _PENDING).read_text("utf-8"), table)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
-    evidence = Evidence(table, pending)
+    evidence = Evidence(table)
     config.pluginmanager.register(evidence)
     path = config.getoption("conformance_file")
     if path or config.getoption("conformance"):
@@ -60,9 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
 class Evidence:
     """Which tests ran for which clause, and how they ended."""
 
-    def __init__(self, table: Table, pending: dict[Duty, str]) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._pending = pending
         self._claims: dict[str, tuple[str, set[Duty]]] = {}  # node id: test, what it is for
         # The outcomes of all phases and parametrisations, since a test is one function.
         self._outcomes: dict[Duty, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -90,17 +87,15 @@ class Evidence:
         for clause in self._table.values():
             for duty in (Duty(clause.id, direction) for direction in clause.directions):
                 tests = {test: _worst(outcomes) for test, outcomes in self._outcomes[duty].items()}
-                result = self._result(duty, tests.values())
+                result = _result(tests.values())
                 if clause.tested or result != "missing":
-                    reason = self._pending.get(duty, "")
-                    yield Row(duty, clause.requirement, tests, result, reason)
+                    yield Row(duty, clause.requirement, tests, result)
 
-    def _result(self, duty: Duty, outcomes: Collection[str]) -> str:
-        if duty in self._pending:
-            return "stale" if outcomes else "pending"
-        if "failed" in outcomes:
-            return "failed"
-        return "passed" if "passed" in outcomes else "missing"
+
+def _result(outcomes: Collection[str]) -> str:
+    if "failed" in outcomes:
+        return "failed"
+    return "passed" if "passed" in outcomes else "missing"
 
 
 def _test_id(item: pytest.Item) -> str:

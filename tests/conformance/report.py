@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from conformance.clauses import Duty
 
-_RESULTS = ("passed", "failed", "missing", "pending", "stale")
+_RESULTS = ("passed", "failed", "missing")
 
 
 @dataclass(frozen=True)
@@ -19,20 +19,18 @@ class Row:
         duty: The clause and its direction.
         requirement: What the clause says.
         tests: The outcome of each test that ran: passed, failed or skipped.
-        result: One of passed, failed, missing, pending, and stale: pending although it has a test.
-        reason: Why the duty is pending; empty if it is not.
+        result: One of passed, failed and missing.
     """
 
     duty: Duty
     requirement: str
     tests: Mapping[str, str]
     result: str
-    reason: str
 
     @property
     def is_problem(self) -> bool:
         """Whether this row fails the run."""
-        return self.result in ("failed", "missing", "stale")
+        return self.result != "passed"
 
     def __str__(self) -> str:
         tests = ", ".join(f"{test} ({outcome})" for test, outcome in self.tests.items())
@@ -68,8 +66,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     ]
     for row in rows:
         tests = "<br>".join(f"`{test}`" for test in row.tests)
-        result = f"{row.result}: {row.reason}" if row.reason else row.result
         lines.append(
-            f"| {row.duty.id} | {row.duty.direction} | {row.requirement} | {tests} | {result} |"
+            f"| {row.duty.id} | {row.duty.direction} | {row.requirement} | {tests} | {row.result} |"
         )
     return "\n".join(lines) + "\n"

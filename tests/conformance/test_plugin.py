@@ -24,12 +24,6 @@ _CLAUSES = """\
 | D-01 | Which? | This. | Because. |
 """
 
-_PENDING = """\
-[[group]]
-reason = "a part to come"
-clauses = [{}]
-"""
-
 _ONE = """
     import pytest
 
@@ -64,12 +58,6 @@ class Project:
         self.path = pytester.path
         (self.path / "docs/spec").mkdir(parents=True)
         (self.path / "docs/spec/clauses.md").write_text(_CLAUSES, "utf-8")
-        (self.path / "tests/conformance").mkdir(parents=True)
-        self.set_pending()
-
-    def set_pending(self, *entries: str) -> None:
-        text = _PENDING.format(", ".join(f'"{entry}"' for entry in entries))
-        (self.path / "tests/conformance/pending.toml").write_text(text, "utf-8")
 
     def run(self, *args: str, **modules: str) -> pytest.RunResult:
         self.pytester.makepyfile(**modules)
@@ -93,7 +81,7 @@ def test_a_run_passes_when_each_clause_has_a_test_in_each_direction(project: Pro
             "W-ONE-01  w2a            1  passed",
             "W-TWO-01  w2a            1  passed",
             "W-TWO-01  a2w            1  passed",
-            "conformance: 3 passed, 0 failed, 0 missing, 0 pending, 0 stale",
+            "conformance: 3 passed, 0 failed, 0 missing",
         ],
         consecutive=True,
     )
@@ -207,54 +195,6 @@ def test_an_error_in_teardown_fails_the_clause(project: Project) -> None:
     result.stdout.fnmatch_lines(["W-ONE-01 (w2a) failed: test_one.py::test_one (failed)"])
 
 
-def test_a_pending_direction_needs_no_test(project: Project) -> None:
-    forth, _, _ = _TWO.partition("    @pytest.mark.direction")
-    project.set_pending("W-ONE-01", "W-TWO-01 a2w")
-
-    result = project.run("--conformance", test_two=forth)
-
-    assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["conformance: 1 passed, 0 failed, 0 missing, 2 pending, 0 stale"])
-
-
-@pytest.mark.parametrize(
-    ("body", "outcome"), [("pass", "passed"), ("pytest.skip('not here')", "skipped")]
-)
-def test_a_pending_direction_with_a_test_fails_the_run(
-    project: Project, body: str, outcome: str
-) -> None:
-    project.set_pending("W-TWO-01 a2w")
-
-    result = project.run("--conformance", test_one=_ONE, test_two=_TWO.replace("pass", body))
-
-    assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(
-        [
-            f"W-TWO-01 (a2w) stale: test_two.py::TestBack::test_two ({outcome})",
-            "conformance: *1 stale",
-        ]
-    )
-
-
-@pytest.mark.parametrize("entry", ["W-ONE-02", "W-ONE-01 a2w", "W-NOT-01", "D-01"])
-def test_a_pending_entry_that_needs_no_test_is_refused(project: Project, entry: str) -> None:
-    project.set_pending(entry)
-
-    result = project.run(test_one=_ONE)
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: pending, but no such clause needs a test: {entry}"])
-
-
-def test_a_pending_entry_that_is_repeated_is_refused(project: Project) -> None:
-    project.set_pending("W-TWO-01", "W-TWO-01 a2w")
-
-    result = project.run(test_one=_ONE)
-
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: pending more than once: W-TWO-01 a2w"])
-
-
 @pytest.mark.parametrize(
     ("marks", "error"),
     [
@@ -314,21 +254,19 @@ def test_evidence_for_what_needs_none_is_listed(project: Project) -> None:
 
 
 def test_the_table_is_written_as_markdown(project: Project) -> None:
-    project.set_pending("W-TWO-01 a2w")
-
     result = project.run("--conformance-file=table.md", test_one=_ONE)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert (project.path / "table.md").read_text("utf-8") == (
         "# Conformance\n"
         "\n"
-        "1 passed, 0 failed, 1 missing, 1 pending, 0 stale.\n"
+        "1 passed, 0 failed, 2 missing.\n"
         "\n"
         "| Clause | Direction | Requirement | Tests | Result |\n"
         "| --- | --- | --- | --- | --- |\n"
         "| W-ONE-01 | w2a | Requires one. | `test_one.py::test_one` | passed |\n"
         "| W-TWO-01 | w2a | Requires two. |  | missing |\n"
-        "| W-TWO-01 | a2w | Requires two. |  | pending: a part to come |\n"
+        "| W-TWO-01 | a2w | Requires two. |  | missing |\n"
     )
 
 

@@ -171,6 +171,13 @@ def test_a_route_is_no_prefix_within_a_segment(site: Site, view: MakeView, reque
     assert app.events == []
 
 
+def test_an_application_that_is_no_view_is_refused() -> None:
+    views: list[Any] = [http(greet), asgi_view]
+    for view in views:
+        with pytest.raises(TypeError, match=r"an application needs asgi_view\(\) around it"):
+            mount("api", view)
+
+
 def test_force_script_name_is_part_of_root_path(site: Site, view: MakeView) -> None:
     """So that the application's links are right where Django's are."""
     app = Recorder()

@@ -23,7 +23,7 @@ async def show(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "user"), [("/beside/x", b"outside"), ("/within", b"ada"), ("/within/x", b"ada")]
+    ("path", "user"), [("/beside/x", b"outside"), ("/within/", b"ada"), ("/within/x", b"ada")]
 )
 def test_an_application_beside_flask_and_one_within(path: str, user: bytes) -> None:
     site = flask.Flask(__name__)
@@ -36,7 +36,7 @@ def test_an_application_beside_flask_and_one_within(path: str, user: bytes) -> N
     def sign_in() -> None:
         flask.session["user"] = "ada"
 
-    @site.route("/within", defaults={"rest": ""}, methods=["POST"])
+    @site.route("/within/", defaults={"rest": ""}, methods=["POST"])
     @site.route("/within/<path:rest>", methods=["POST"])
     def view(rest: str) -> WsgiMounts:
         return within

@@ -227,3 +227,12 @@ def test_it_works_in_asyncio_alone() -> None:
 def test_a_timeout_is_no_negative_number(name: str, seconds: float) -> None:
     with pytest.raises(ValueError, match=name):
         LifespanManager(respond, **{name: seconds})  # type: ignore[arg-type]
+
+
+def test_a_wsgi_application_is_refused() -> None:
+    """It would pass for one without a lifespan, and fail at its first request."""
+
+    def app(environ: Any, start_response: Any) -> Any: ...
+
+    with pytest.raises(TypeError, match=r"a WSGI application\?"):
+        LifespanManager(app)  # type: ignore[arg-type]

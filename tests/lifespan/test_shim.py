@@ -259,9 +259,20 @@ async def test_what_is_no_lifespan_is_named(lifespan: Any, reason: str) -> None:
     assert reason in host.reason
 
 
-@pytest.mark.parametrize("arguments", [(3,), (respond, 3)])
-def test_what_is_not_callable_is_refused(arguments: Any) -> None:
-    with pytest.raises(TypeError, match="not callable: 3"):
+def a_wsgi_application(environ: Any, start_response: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((3,), "app: not callable: 3"),
+        ((respond, 3), "lifespan: not callable: 3"),
+        ((respond, 0), "lifespan: not callable: 0"),
+        ((a_wsgi_application,), "a WSGI application?"),
+    ],
+)
+def test_what_is_no_application_or_no_function_is_refused(arguments: Any, reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
         LifespanShim(*arguments)
 
 

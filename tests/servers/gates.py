@@ -89,7 +89,9 @@ class Gates:
         for connection in [self.reached(name) for _ in range(count)]:
             connection.close()
 
-    noted = open
+    def noted(self, what: str) -> None:
+        """Wait until something has happened."""
+        self.open(what)
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from servers.processes import PATHS, Command
@@ -33,6 +34,26 @@ def lacks_mod_wsgi() -> str | None:
 
 def lacks_nginx() -> str | None:
     return None if NGINX else "nginx is not installed"
+
+
+def versions() -> Iterator[tuple[str, str]]:
+    """Yield names and versions of Apache, mod_wsgi and nginx, where they are installed."""
+    if not lacks_mod_wsgi():
+        yield "Apache", _found(rb"Apache/([\d.]+)", _output([APACHE, "-v"]))
+        yield "mod_wsgi", _found(rb"\0(\d+\.\d+\.\d+)\0", MOD_WSGI.read_bytes())
+    if not lacks_nginx():
+        yield "nginx", _found(rb"nginx/([\d.]+)", _output([NGINX, "-v"]))
+
+
+def _output(command: Sequence[str]) -> bytes:
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
+    ).stdout
+
+
+def _found(pattern: bytes, text: bytes) -> str:
+    found = re.search(pattern, text)
+    return found[1].decode() if found else "of an unknown version"
 
 
 # --- uWSGI ----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,6 +31,8 @@ class Kind(NamedTuple):
             does not.
         graceful: Whether a request that runs is answered after the signal.
         signal: What ends it; SIGINT for one that SIGTERM kills.
+        gives: What it offers an application beyond what it has to: ``state`` and the names of
+            extensions (ASGI); ``file_wrapper``, ``early_hints``, ``socket`` (WSGI).
         nginx: Whether nginx stands before it.
         lacks: Returns what is not there beside packages, if something is not.
     """
@@ -45,6 +47,7 @@ class Kind(NamedTuple):
     keeps_alive: bool = True
     graceful: bool = True
     signal: signal.Signals = signal.SIGTERM
+    gives: Collection[str] = ()
     nginx: bool = False
     lacks: Callable[[], str | None] = lambda: None
 
@@ -108,7 +111,12 @@ def _cheroot(folder: Path, listener: socket.socket) -> list[str]:
 
 def _uwsgi(*options: str) -> Kind:
     return Kind(
-        ["pyuwsgi"], hosts.uwsgi(*options), inherits=False, chunked=False, keeps_alive=False
+        ["pyuwsgi"],
+        hosts.uwsgi(*options),
+        inherits=False,
+        chunked=False,
+        keeps_alive=False,
+        gives=["file_wrapper"],
     )
 
 
@@ -118,6 +126,7 @@ def _mod_wsgi(process_group: str) -> Kind:
         hosts.mod_wsgi(process_group),
         inherits=False,
         signal=signal.SIGWINCH,
+        gives=["file_wrapper"],
         lacks=hosts.lacks_mod_wsgi_for_this_python,
     )
 
@@ -130,46 +139,82 @@ def _script(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
+_OF_HTTP2 = ("http.response.early_hint", "http.response.push", "http.response.trailers")
+_OF_GRANIAN = ("http.response.pathsend", "websocket.http.response")
+
 ASGI_SERVERS = {
     "uvicorn-httptools-uvloop": Kind(
-        ["uvicorn", "httptools", "uvloop"], _uvicorn("--http=httptools", "--loop=uvloop")
+        ["uvicorn", "httptools", "uvloop"],
+        _uvicorn("--http=httptools", "--loop=uvloop"),
+        gives=["state"],
     ),
-    "uvicorn-h11-asyncio": Kind(["uvicorn"], _uvicorn("--http=h11", "--loop=asyncio")),
-    "hypercorn-asyncio": Kind(["hypercorn"], _hypercorn("--worker-class=asyncio")),
-    "hypercorn-uvloop": Kind(["hypercorn", "uvloop"], _hypercorn("--worker-class=uvloop")),
-    "hypercorn-trio": Kind(["hypercorn", "trio"], _hypercorn("--worker-class=trio")),
-    "hypercorn-http2": Kind(["hypercorn", "h2"], _hypercorn("--worker-class=asyncio"), http2=True),
+    "uvicorn-h11-asyncio": Kind(
+        ["uvicorn"], _uvicorn("--http=h11", "--loop=asyncio"), gives=["state"]
+    ),
+    "hypercorn-asyncio": Kind(["hypercorn"], _hypercorn("--worker-class=asyncio"), gives=["state"]),
+    "hypercorn-uvloop": Kind(
+        ["hypercorn", "uvloop"], _hypercorn("--worker-class=uvloop"), gives=["state"]
+    ),
+    "hypercorn-trio": Kind(
+        ["hypercorn", "trio"], _hypercorn("--worker-class=trio"), gives=["state"]
+    ),
+    "hypercorn-http2": Kind(
+        ["hypercorn", "h2"],
+        _hypercorn("--worker-class=asyncio"),
+        http2=True,
+        gives=["state", *_OF_HTTP2],
+    ),
     "daphne": Kind(["daphne"], _daphne, inherits=False, graceful=False),
-    "granian": Kind(["granian"], _granian, inherits=False),
-    "gunicorn-asgi": Kind(["gunicorn"], _gunicorn("asgi", entry="asgi")),
+    "granian": Kind(["granian"], _granian, inherits=False, gives=["state", *_OF_GRANIAN]),
+    "gunicorn-asgi": Kind(["gunicorn"], _gunicorn("asgi", entry="asgi"), gives=["state"]),
     "gunicorn-uvicorn": Kind(
-        ["gunicorn", "uvicorn_worker"], _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi")
+        ["gunicorn", "uvicorn_worker"],
+        _gunicorn("uvicorn_worker.UvicornWorker", entry="asgi"),
+        gives=["state"],
     ),
-    "nginx-uvicorn": Kind(["uvicorn"], _uvicorn(), nginx=True, lacks=hosts.lacks_nginx),
+    "nginx-uvicorn": Kind(
+        ["uvicorn"], _uvicorn(), gives=["state"], nginx=True, lacks=hosts.lacks_nginx
+    ),
 }
 
+_OF_GUNICORN = ("file_wrapper", "early_hints", "socket")
+
 WSGI_SERVERS = {
-    "gunicorn-sync": Kind(["gunicorn"], _gunicorn("sync"), threads=False),
-    "gunicorn-gthread": Kind(["gunicorn"], _gunicorn("gthread", "--threads=12")),
-    "gunicorn-gthread-preload": Kind(
-        ["gunicorn"], _gunicorn("gthread", "--threads=12", "--preload")
+    "gunicorn-sync": Kind(["gunicorn"], _gunicorn("sync"), threads=False, gives=_OF_GUNICORN),
+    "gunicorn-gthread": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12"), gives=_OF_GUNICORN
     ),
-    "gunicorn-gevent": Kind(["gunicorn", "gevent"], _gunicorn("gevent")),
-    "waitress": Kind(["waitress"], _waitress, inherits=False, signal=signal.SIGINT),
+    "gunicorn-gthread-preload": Kind(
+        ["gunicorn"], _gunicorn("gthread", "--threads=12", "--preload"), gives=_OF_GUNICORN
+    ),
+    "gunicorn-gevent": Kind(["gunicorn", "gevent"], _gunicorn("gevent"), gives=_OF_GUNICORN),
+    "waitress": Kind(
+        ["waitress"], _waitress, inherits=False, signal=signal.SIGINT, gives=["file_wrapper"]
+    ),
     "cheroot": Kind(["cheroot"], _cheroot, inherits=False, repeats=False, signal=signal.SIGINT),
-    "werkzeug": Kind(["werkzeug"], _function("werkzeug")),
-    "wsgiref": Kind([], _function("wsgiref"), chunked=False),
+    # Its threads are daemons: what is still to be written when the process ends is lost.
+    "werkzeug": Kind(["werkzeug"], _function("werkzeug"), graceful=False, gives=["socket"]),
+    "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
     "uwsgi-threads": _uwsgi("--threads=12"),
     "uwsgi-lazy-apps": _uwsgi("--threads=12", "--lazy-apps"),
     "mod_wsgi-daemon": _mod_wsgi("site"),
     "mod_wsgi-embedded": _mod_wsgi("%{GLOBAL}"),
     "nginx-gunicorn-gthread": Kind(
-        ["gunicorn"], _gunicorn("gthread", "--threads=12"), nginx=True, lacks=hosts.lacks_nginx
+        ["gunicorn"],
+        _gunicorn("gthread", "--threads=12"),
+        gives=_OF_GUNICORN,
+        nginx=True,
+        lacks=hosts.lacks_nginx,
     ),
 }
 
 WSGI_SITES = ["flask"]
-ASGI_SITES = ["starlette"]
+ASGI_SITES = ["starlette", "fastapi", "django", "quart", "sanic", "litestar", "falcon"]
+
+LEAVES_TO_COLLECTOR = {("a2w", "django")}
+"""Whose framework does not end the generator of a response when the client has left: a cycle of
+references (in Django, by way of the traceback of `RequestAborted`) keeps it until the garbage
+collector runs."""
 
 
 def lacks(kind: Kind, site: str) -> str | None:

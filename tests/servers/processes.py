@@ -138,6 +138,16 @@ def run_server(command: Command, *, listen: bool = True, **environ: str) -> Iter
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def wait_until_it_listens(server: ServerProcess) -> None:
+    """Wait for a server that did not inherit its socket."""
+    deadline = time.monotonic() + HANG
+    while server.process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return server.connect().close()
+        time.sleep(0.02)  # nothing else tells
+    raise AssertionError(server.output())
+
+
 def copy_packages(folder: Path) -> Path:
     """Copy all that asgi_site imports, for the Python of a server that may read nothing else."""
     target = folder / "packages"

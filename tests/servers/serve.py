@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 from types import FrameType
-
-import os
 
 if "GATEBRIDGE_APP" in os.environ:
     from gatebridge.auto import wsgi as application
@@ -36,7 +35,7 @@ def serve(name: str, listener: socket.socket) -> None:
         from wsgiref import simple_server
 
         class Server(ThreadingMixIn, simple_server.WSGIServer):
-            daemon_threads = True
+            pass
 
         server = Server(listener.getsockname(), simple_server.WSGIRequestHandler, False)
         server.socket.close()

@@ -6,12 +6,36 @@ checker complains about an ignore that is not needed.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from gatebridge import WsgiToAsgi, environ_from_scope, scope_from_environ
+from gatebridge import (
+    AsgiMounts,
+    AsgiToWsgi,
+    LifespanManager,
+    LifespanShim,
+    WsgiMounts,
+    WsgiToAsgi,
+    compat,
+    environ_from_scope,
+    interface,
+    scope_from_environ,
+    to_asgi,
+    to_wsgi,
+)
+from gatebridge.checks import Finding, check_host
 from gatebridge.types import (
     ASGIApplication,
     ErrorStream,
@@ -232,6 +256,68 @@ def what_is_in_a_scope(scope: HTTPScope) -> tuple[str, bytes, tuple[str, int] | 
     return scope["path"], scope["query_string"], scope.get("client")
 
 
+# --- mounts, lifespans, drop-in names -------------------------------------------------------------
+
+
+def mounts_take_applications_of_both_kinds() -> tuple[list[ASGIApplication], list[WSGIApplication]]:
+    flask_app = FlaskApp()
+    asgi_mounts = AsgiMounts(starlette_app, {"/flask": flask_app, "/asgiref": asgiref_app})
+    wsgi_mounts = WsgiMounts(flask_app, {"/starlette": starlette_app, "/flask": loosely_typed_app})
+    of_one_kind: dict[str, FlaskApp] = {"/flask": flask_app}
+    asgi = [asgi_mounts, AsgiMounts(starlette_app, {"/x": wsgi_mounts}), to_asgi(flask_app)]
+    wsgi = [wsgi_mounts, WsgiMounts(generator_app, of_one_kind), to_wsgi(starlette_app)]
+    StarletteMiddleware(asgi_mounts)
+    return asgi, wsgi
+
+
+def a_line_of_flasks() -> None:
+    """With a method assigned to, as every middleware of WSGI's is, and nothing else to ignore."""
+    app = FlaskApp()
+    app.wsgi_app = WsgiMounts(app.wsgi_app, {"/api": starlette_app})  # type: ignore[method-assign]
+    app.wsgi_app = AsgiToWsgi(starlette_app)  # type: ignore[method-assign]
+
+
+@asynccontextmanager
+async def async_lifespan(app: StarletteMiddleware) -> AsyncIterator[dict[str, int]]:
+    yield {"database": 1}
+
+
+@contextmanager
+def sync_lifespan(app: object) -> Iterator[None]:
+    yield
+
+
+def starlettes_lifespan(app: Any) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+    raise NotImplementedError
+
+
+def lifespans() -> list[ASGIApplication]:
+    app = StarletteMiddleware(starlette_app)
+    given = LifespanShim(app, async_lifespan), LifespanShim(WsgiToAsgi(FlaskApp()), sync_lifespan)
+    return [*given, LifespanShim(app, starlettes_lifespan), LifespanShim(app), LifespanManager(app)]
+
+
+async def a_lifespan_from_outside() -> dict[str, Any]:
+    async with LifespanManager(starlette_app, startup_timeout=1, shutdown_timeout=None) as state:
+        return state
+
+
+def drop_in_names(loop: asyncio.AbstractEventLoop) -> None:
+    of_wsgi = compat.WSGIMiddleware(FlaskApp(), workers=10000)
+    of_wsgi.app = FlaskApp().wsgi_app
+    of_wsgi.executor.shutdown(wait=True)
+    of_asgiref = compat.WsgiToAsgi(FlaskApp(), duplicate_header_limit=None)
+    of_asgiref.wsgi_application = loosely_typed_app
+    of_asgi = compat.ASGIMiddleware(starlette_app, 1.0, loop)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), of_asgi.loop)
+    StarletteMiddleware(of_wsgi)
+    StarletteMiddleware(of_asgiref)
+
+
+def what_is_told() -> tuple[Literal["asgi", "wsgi"], list[Finding]]:
+    return interface(FlaskApp()), check_host()
+
+
 # --- what does not fit ----------------------------------------------------------------------------
 
 
@@ -255,6 +341,13 @@ def what_is_no_asgi_application() -> None:
     app = lone_app  # type: ignore[assignment]
     app = FlaskApp()  # type: ignore[assignment]
     del app
+
+
+def what_can_be_neither_mounted_nor_lived() -> None:
+    AsgiMounts(starlette_app, {"/x": lone_app})  # type: ignore[dict-item]
+    WsgiMounts(lone_app, {})  # type: ignore[arg-type]
+    LifespanShim(FlaskApp())  # type: ignore[arg-type]
+    LifespanManager(FlaskApp())  # type: ignore[arg-type]
 
 
 def what_is_no_scope_or_environ(scope: HTTPScope) -> None:

@@ -229,7 +229,7 @@ class _EndingWithThread(weakref.WeakSet[LoopPortal]):
                 portal.end()
 
 
-_of_this_thread = _PortalsOfThread()
+_opened_here = _PortalsOfThread()
 
 
 def open_loop(
@@ -249,7 +249,7 @@ def open_loop(
     running = threading.Event()
 
     def take() -> None:
-        _of_this_thread.portals.add(portal)
+        _opened_here.portals.add(portal)
         running.set()
 
     if not portal.handle.call_soon(take):

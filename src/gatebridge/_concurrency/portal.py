@@ -46,7 +46,6 @@ class Portal(ABC):
 
     Attributes:
         handle: The loop's.
-        thread_id: The identity of the thread that the loop runs on.
         ended: Whether the loop takes no more work. Who then finds itself not among ``guests``, or
             was not told that all is lost, need not wait.
         guests: Whom to tell of the end.
@@ -56,7 +55,7 @@ class Portal(ABC):
 
     def __init__(self, handle: LoopHandle) -> None:
         self.handle = handle
-        self.thread_id = threading.get_ident()
+        self._thread_id = threading.get_ident()  # the loop's, except in a LoopPortal
         self.ended = False
         self.guests: set[Guest] = set()
         self._stopped = anyio.Event()
@@ -103,7 +102,7 @@ class Portal(ABC):
 
     def refuse_own_thread(self) -> None:
         """Raise `UnavailableError` on the loop's own thread, which would wait for itself."""
-        if threading.get_ident() == self.thread_id:
+        if threading.get_ident() == self._thread_id:
             raise own_thread_error()
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ The application streams both ways, and finds Django's request, and so the user a
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container, Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from io import BytesIO
@@ -33,6 +34,8 @@ from gatebridge._bodies.request_messages import BLOCK_BYTES
 from gatebridge._translate.text import native_from_text
 from gatebridge.errors import HostError, UnavailableError
 from gatebridge.types import ASGIApplication, WSGIEnvironment
+
+__all__ = ["asgi_view", "mount", "request_of"]
 
 View = Callable[..., HttpResponseBase]
 
@@ -84,12 +87,22 @@ def mount(route: str | Promise, view: View, *, name: str | None = None) -> URLRe
             begins with a slash. If the route is empty it begins after the slash.
         name: For `django.urls.reverse`, without arguments or with ``path_info``.
 
+    Raises:
+        TypeError: ``view`` is no view: an application without `asgi_view` around it.
+
     Source: Django's "URL dispatcher".
     """
 
     def prefix() -> str:
         return str(route).rstrip("/")
 
+    try:
+        inspect.signature(view, follow_wrapped=False).bind(None, path_info="")
+    except ValueError:
+        pass  # written in C
+    except TypeError:
+        advice = "an application needs asgi_view() around it"
+        raise TypeError(f"view: takes no request and path_info: {view!r:.80}; {advice}") from None
     here: Any = lazy(prefix, str)() if isinstance(route, Promise) else prefix()
     rest = r"^(?P<path_info>/[\s\S]*)\Z" if here else r"^(?P<path_info>[\s\S]+)\Z"
     return path(here, include([path("", view, name=name), re_path(rest, view, name=name)]))

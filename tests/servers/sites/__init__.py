@@ -1,26 +1,27 @@
 """The same site in every framework, written as its users write it.
 
-| request | what it does |
-| --- | --- |
-| ``GET /echo/...`` | answers what it was asked, as JSON: ``path`` (what follows), ``query`` (the parameter ``q``), ``repeated`` (the values of ``X-Repeated``, in order), ``cookies``; sets the cookies ``one=1`` and ``two=2`` |
-| ``POST /form`` | the form's fields, as JSON |
-| ``POST /upload`` | of the form's ``file``: ``name``, ``size`` in bytes, ``sha256`` |
-| ``POST /body`` | of the body: ``size``, ``sha256``; read in parts where the framework can |
-| ``GET /page`` | `PAGE`, with the entity tag `TAG`; 304 if the client has that |
-| ``GET /stream`` | ``first``, waits at the gate ``stream``, ``last`` |
-| ``GET /endless`` | sends blocks until the client has left; then notes ``left`` |
-| ``GET /wait`` | waits at the gate ``wait``, then answers ``waited`` |
-| ``GET /error`` | raises |
-| ``GET /missing`` | is the framework's own page for what is not there |
+``GET /echo/...``: what was asked, as JSON: ``path`` (what follows), ``query`` (the parameter
+    ``q``), ``repeated`` (the values of ``X-Repeated``, in order), ``cookies``; it sets the cookies
+    ``one=1`` and ``two=2``
+``POST /form``: the form's fields, as JSON
+``POST /upload``: of the form's ``file``, as JSON: ``name``, ``size`` in bytes, ``sha256``
+``POST /body``: of the body: ``size``, ``sha256``; read in parts where the framework can
+``GET /page``: `PAGE`, with the entity tag `TAG`; 304 if the client has that
+``GET /stream``: ``first``, waits at the gate ``stream``, ``last``
+``GET /endless``: blocks until the client has left; then notes ``left``
+``GET /wait``: waits at the gate ``wait``, then answers ``waited``
+``GET /error``: raises
+``GET /missing``: is the framework's own page for what is not there
+``GET /collect``: runs the garbage collector; only where `kinds.LEAVES_TO_COLLECTOR` says so
 
-An ASGI site has besides a lifespan, which notes ``startup`` and ``shutdown`` and puts ``opened`` into
-the state where the framework knows a state, and
+An ASGI site has a lifespan besides, which notes ``startup`` and ``shutdown`` and puts ``opened``
+into the state where the framework knows a state, and
 
-| request | what it does |
-| --- | --- |
-| ``GET /state`` | ``state`` as JSON: what the lifespan has opened |
-| ``POST /background`` | answers ``accepted``; a background task waits at the gate ``background`` and notes ``background ended`` |
-| ``GET /events`` | server-sent events: ``data: 0``, waits at the gate ``events``, ``data: 1``, waits again, ``data: 2``, and ends |
+``GET /state``: ``state`` as JSON: what the lifespan has opened
+``POST /background``: ``accepted``; a background task waits at the gate ``background`` and notes
+    ``background ended``
+``GET /events``: server-sent events: ``data: 0``, waits at the gate ``events``, ``data: 1``, waits
+    again, ``data: 2``, and ends
 """
 
 from __future__ import annotations
