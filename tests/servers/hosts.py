@@ -40,7 +40,8 @@ def versions() -> Iterator[tuple[str, str]]:
     """Yield names and versions of Apache, mod_wsgi and nginx, where they are installed."""
     if not lacks_mod_wsgi():
         yield "Apache", _found(rb"Apache/([\d.]+)", _output([APACHE, "-v"]))
-        yield "mod_wsgi", _found(rb"\0(\d+\.\d+\.\d+)\0", MOD_WSGI.read_bytes())
+        package = _output(["dpkg-query", "--show", "libapache2-mod-wsgi-py3"])
+        yield "mod_wsgi", _found(rb"\t([\d.]+)", package)
     if not lacks_nginx():
         yield "nginx", _found(rb"nginx/([\d.]+)", _output([NGINX, "-v"]))
 

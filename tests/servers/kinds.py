@@ -195,7 +195,9 @@ WSGI_SERVERS = {
     # Its threads are daemons: what is still to be written when the process ends is lost.
     "werkzeug": Kind(["werkzeug"], _function("werkzeug"), graceful=False, gives=["socket"]),
     "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
-    "uwsgi-threads": _uwsgi("--threads=12"),
+    # Without the hooks a worker waits at its end for threads of the master, such as the one that
+    # Litestar has for its log.
+    "uwsgi-threads": _uwsgi("--threads=12", "--py-call-uwsgi-fork-hooks"),
     "uwsgi-lazy-apps": _uwsgi("--threads=12", "--lazy-apps"),
     "mod_wsgi-daemon": _mod_wsgi("site"),
     "mod_wsgi-embedded": _mod_wsgi("%{GLOBAL}"),
