@@ -164,7 +164,8 @@ WSGI_SERVERS = {
     "wsgiref": Kind([], _function("wsgiref"), chunked=False, gives=["file_wrapper"]),
 }
 
-WSGI_SITES = ["flask"]
+PLAIN = "plain"  # no framework
+WSGI_SITES = ["flask", "django", "pyramid", "bottle", "falcon", PLAIN]
 ASGI_SITES = ["starlette", "fastapi", "django", "quart", "sanic", "litestar", "falcon"]
 
 LEAVES_TO_COLLECTOR = {("a2w", "django")}
@@ -176,6 +177,6 @@ collector runs."""
 def missing(kind: Kind, site: str) -> str | None:
     """Return what is not installed, if something is."""
     for package in (*kind.packages, site):
-        if not find_spec(package):
+        if package != PLAIN and not find_spec(package):
             return package
     return None
