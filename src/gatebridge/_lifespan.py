@@ -176,29 +176,33 @@ async def answer_lifespan(
 ) -> None:
     """Speak the protocol for a context manager: entered at startup, left at shutdown.
 
-    What it raises is reported with the reason; what is no `Exception` is raised as well.
+    What it raises at these is reported with the reason; what is no `Exception` is raised as well.
+    What it raises in between is logged and raised.
 
     Raises:
         HostError: The server sent another message than is due.
     """
     await _receive(receive, "lifespan.startup")
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(life)
-        except _REPORTED as exc:
-            await _report(send, "lifespan.startup.failed", exc)
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await _receive(receive, "lifespan.shutdown")
-        try:
-            await stack.aclose()
-        except _REPORTED as exc:
-            await _report(send, "lifespan.shutdown.failed", exc)
-            return
-    await send({"type": "lifespan.shutdown.complete"})
-
-
-_REPORTED = (Exception, SystemExit, KeyboardInterrupt)  # not the end of the task itself
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(life)
+            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
+                await _report(send, "lifespan.startup.failed", exc)
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await _receive(receive, "lifespan.shutdown")
+            try:
+                await stack.aclose()
+            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
+                await _report(send, "lifespan.shutdown.failed", exc)
+                return
+            # Not behind the block: the context manager may suppress what ended that early.
+            await send({"type": "lifespan.shutdown.complete"})
+    except Exception:
+        # Uvicorn takes it for an application that does not speak the protocol, and says no more.
+        _logger.exception("the lifespan ended before lifespan.shutdown")
+        raise
 
 
 async def _receive(receive: Receive, event: str) -> None:
@@ -208,6 +212,8 @@ async def _receive(receive: Receive, event: str) -> None:
 
 
 async def _report(send: Send, kind: str, exc: BaseException) -> None:
+    if _ends_the_task(exc):
+        raise exc
     if isinstance(exc, LifespanError):
         reason = exc.reason  # of an application that has reported it likewise
     else:
@@ -216,3 +222,11 @@ async def _report(send: Send, kind: str, exc: BaseException) -> None:
     await send({"type": kind, "message": reason})
     if not isinstance(exc, Exception):
         raise exc
+
+
+def _ends_the_task(exc: BaseException) -> bool:
+    if isinstance(exc, GeneratorExit):  # no loop need run any more
+        return True
+    cancelled = anyio.get_cancelled_exc_class()
+    split: Any = getattr(exc, "split", None)  # trio's nurseries make groups of these
+    return isinstance(exc, cancelled) or (split is not None and split(cancelled)[1] is None)
