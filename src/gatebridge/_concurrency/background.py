@@ -13,7 +13,6 @@ import contextvars
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -210,28 +209,6 @@ def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
     return portals[0], portals[0].stop
 
 
-class _PortalsOfThread(threading.local):
-    """The portals to bare loops that were opened on this thread."""
-
-    def __init__(self) -> None:
-        self.portals = _EndingWithThread()
-
-
-class _EndingWithThread(weakref.WeakSet[LoopPortal]):
-    """Portals that end when their thread does, and with it the only reference to this set.
-
-    It is all that can be heard of the end of a loop that was stopped and left as it is.
-    """
-
-    def __del__(self) -> None:
-        for portal in list(self):
-            if not portal.is_running():  # it does if another thread took over, or in a forked child
-                portal.end()
-
-
-_of_this_thread = _PortalsOfThread()
-
-
 def open_loop(
     loop: asyncio.AbstractEventLoop, timeout: float | None
 ) -> tuple[Portal, Callable[[], None]]:
@@ -248,11 +225,7 @@ def open_loop(
     portal = LoopPortal(loop)
     running = threading.Event()
 
-    def take() -> None:
-        _of_this_thread.portals.add(portal)
-        running.set()
-
-    if not portal.handle.call_soon(take):
+    if not portal.handle.call_soon(running.set):
         raise UnavailableError("loop", "it is closed")
     if not running.wait(timeout):
         raise UnavailableError("loop", f"no thread has run it for {timeout} seconds")

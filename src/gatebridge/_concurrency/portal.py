@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
@@ -198,6 +199,13 @@ class LoopPortal(_AsyncioPortal):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(asyncio_handle(loop))
 
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """As for any portal; the thread may be another one than the last time."""
+        _of_this_thread.portals.add(self)
+        return super().spawn(function, context)
+
     def is_running(self) -> bool:
         """As for any portal."""
         return not self.ended and self.handle.loop.is_running()
@@ -205,6 +213,28 @@ class LoopPortal(_AsyncioPortal):
     def refuse_own_thread(self) -> None:
         """As for any portal; whichever thread it is that the loop runs on."""
         refuse_thread_of(self.handle.loop)
+
+
+class _PortalsOfThread(threading.local):
+    """The portals to bare loops that have run something on this thread."""
+
+    def __init__(self) -> None:
+        self.portals = _EndingWithThread()
+
+
+class _EndingWithThread(weakref.WeakSet[LoopPortal]):
+    """Portals that end when a thread of theirs does, and with it the only reference to this set.
+
+    It is all that can be heard of the end of a loop that was stopped and left as it is.
+    """
+
+    def __del__(self) -> None:
+        for portal in list(self):
+            if not portal.is_running():  # it does if another thread took over, or in a forked child
+                portal.end()
+
+
+_of_this_thread = _PortalsOfThread()
 
 
 def refuse_thread_of(loop: asyncio.AbstractEventLoop) -> None:
