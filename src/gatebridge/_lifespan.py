@@ -83,12 +83,7 @@ class Lifespan:
         Raises:
             LifespanError: It failed, took too long, or, if it has to, does not speak the protocol.
         """
-        try:
-            with anyio.move_on_after(math.inf if seconds is None else seconds):
-                await self._answered.wait()
-        except BaseException:
-            await self._cancel()
-            raise
+        await self._answer_within(seconds)
         if self._failure is not None:
             await self._end_within(_GRACE_SECONDS)
             raise self._failure
@@ -109,7 +104,8 @@ class Lifespan:
         """Let the application shut down, if it started and is still there.
 
         Args:
-            seconds: How many seconds it may take before it is cancelled; None for any time.
+            seconds: How many seconds it may take before it is cancelled; None for any time until
+                it answers.
 
         Raises:
             LifespanError: It failed, or took too long.
@@ -118,8 +114,11 @@ class Lifespan:
             return
         self._answered = anyio.Event()
         self._stopping.set()
+        if seconds is None:
+            await self._answer_within(None)
+            seconds = _GRACE_SECONDS
         # After the answer there may be some cleaning up.
-        in_time = await self._end_within(math.inf if seconds is None else seconds)
+        in_time = await self._end_within(seconds)
         if self._failure is not None:
             raise self._failure
         if not in_time and self._completed != "lifespan.shutdown":
@@ -128,6 +127,15 @@ class Lifespan:
             raise LifespanError(
                 "lifespan.shutdown", f"the application raised {self._error!r:.200}"
             ) from self._error
+
+    async def _answer_within(self, seconds: float | None) -> None:
+        """Wait for the application's answer, or its end; if this is cancelled, cancel its task."""
+        try:
+            with anyio.move_on_after(math.inf if seconds is None else seconds):
+                await self._answered.wait()
+        except BaseException:
+            await self._cancel()
+            raise
 
     async def _end_within(self, seconds: float) -> bool:
         """Wait for the end of the application's task; if it takes longer, cancel it."""
