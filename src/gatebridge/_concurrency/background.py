@@ -47,6 +47,7 @@ class _BackgroundLoop:
         self.portal: Portal | None = None
         self._error: BaseException | None = None
         self._over = False  # it was stopped, and has nothing left to do
+        self._unwanted = False  # nobody has waited for it
         self._opened = threading.Event()
         # A daemon, for a loop that never ends must not hold up the process.
         run = partial(contextvars.Context().run, self._run)  # with nothing of the first request's
@@ -58,8 +59,14 @@ class _BackgroundLoop:
         Raises:
             BaseException: Whatever kept the loop from running, such as a missing package.
         """
-        self._thread.start()
-        self._opened.wait()
+        try:
+            self._thread.start()
+            self._opened.wait()
+        except BaseException:  # KeyboardInterrupt
+            self._unwanted = True
+            if self.portal is not None:
+                self.portal.stop()
+            raise
         if self.portal is None:
             assert self._error is not None
             raise self._error
@@ -99,6 +106,8 @@ class _BackgroundLoop:
     def _open(self, portal: Portal) -> None:
         self.portal = portal
         self._opened.set()
+        if self._unwanted:  # who gave up either finds the portal, or has said so before
+            portal.stop()
 
 
 class _Process:
