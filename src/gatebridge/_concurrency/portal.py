@@ -152,7 +152,7 @@ class _Call(Guest):
         while outcome is None:
             try:
                 outcome = self._outcome.get(timeout=check_seconds)
-            except Empty:
+            except Empty:  # noqa: PERF203
                 if not self._portal.is_running():
                     self.lost()
         result, error = outcome
