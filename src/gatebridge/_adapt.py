@@ -9,6 +9,7 @@ from types import MethodType, TracebackType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._interface import interface
 from gatebridge._lifespan_shim import LifespanShim
 from gatebridge._translate.mounts import by_prefix
@@ -57,24 +58,31 @@ def adapt_wsgi(app: WSGIApplication) -> ASGIApplication:
 
 def _life_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:
     """Return a lifespan for `LifespanShim`; of several event loops the last one closes it."""
-    lock = threading.Lock()
-    loops = 0
+    processes = PerProcess(_Process)
 
     @contextmanager
     def lifespan(_: object) -> Generator[None, None, None]:
-        nonlocal loops
-        with lock:
+        process = processes.get()
+        with process.lock:
             app.startup()
-            loops += 1
+            process.loops += 1
         try:
             yield
         finally:
-            with lock:
-                loops -= 1
-                if not loops:
+            with process.lock:
+                process.loops -= 1
+                if not process.loops:
                     app.close()
 
     return lifespan
+
+
+class _Process:
+    """The event loops of one process on which an application lives."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # of startup and shutdown
+        self.loops = 0
 
 
 def to_wsgi(app: AnyApplication) -> WSGIApplication:

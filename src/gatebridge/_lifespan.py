@@ -21,7 +21,6 @@ _logger = logging.getLogger("gatebridge")
 LifespanMode = Literal["auto", "on", "off"]
 
 _GRACE_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
-_REPORTED = (Exception, SystemExit, KeyboardInterrupt)  # not the end of the task itself
 
 
 class Lifespan:
@@ -84,12 +83,7 @@ class Lifespan:
         Raises:
             LifespanError: It failed, took too long, or, if it has to, does not speak the protocol.
         """
-        try:
-            with anyio.move_on_after(math.inf if seconds is None else seconds):
-                await self._answered.wait()
-        except BaseException:
-            await self._cancel()
-            raise
+        await self._answer_within(seconds)
         if self._failure is not None:
             await self._end_within(_GRACE_SECONDS)
             raise self._failure
@@ -110,7 +104,8 @@ class Lifespan:
         """Let the application shut down, if it started and is still there.
 
         Args:
-            seconds: How many seconds it may take before it is cancelled; None for any time.
+            seconds: How many seconds it may take before it is cancelled; None for any time until
+                it answers.
 
         Raises:
             LifespanError: It failed, or took too long.
@@ -119,8 +114,11 @@ class Lifespan:
             return
         self._answered = anyio.Event()
         self._stopping.set()
+        if seconds is None:
+            await self._answer_within(None)
+            seconds = _GRACE_SECONDS
         # After the answer there may be some cleaning up.
-        in_time = await self._end_within(math.inf if seconds is None else seconds)
+        in_time = await self._end_within(seconds)
         if self._failure is not None:
             raise self._failure
         if not in_time and self._completed != "lifespan.shutdown":
@@ -129,6 +127,15 @@ class Lifespan:
             raise LifespanError(
                 "lifespan.shutdown", f"the application raised {self._error!r:.200}"
             ) from self._error
+
+    async def _answer_within(self, seconds: float | None) -> None:
+        """Wait for the application's answer, or its end; if this is cancelled, cancel its task."""
+        try:
+            with anyio.move_on_after(math.inf if seconds is None else seconds):
+                await self._answered.wait()
+        except BaseException:
+            await self._cancel()
+            raise
 
     async def _end_within(self, seconds: float) -> bool:
         """Wait for the end of the application's task; if it takes longer, cancel it."""
@@ -177,26 +184,33 @@ async def answer_lifespan(
 ) -> None:
     """Speak the protocol for a context manager: entered at startup, left at shutdown.
 
-    What it raises is reported with the reason; what is no `Exception` is raised as well.
+    What it raises at these is reported with the reason; what is no `Exception` is raised as well.
+    What it raises in between is logged and raised.
 
     Raises:
         HostError: The server sent another message than is due.
     """
     await _receive(receive, "lifespan.startup")
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(life)
-        except _REPORTED as exc:
-            await _report(send, "lifespan.startup.failed", exc)
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await _receive(receive, "lifespan.shutdown")
-        try:
-            await stack.aclose()
-        except _REPORTED as exc:
-            await _report(send, "lifespan.shutdown.failed", exc)
-            return
-    await send({"type": "lifespan.shutdown.complete"})
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(life)
+            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
+                await _report(send, "lifespan.startup.failed", exc)
+                return
+            await send({"type": "lifespan.startup.complete"})
+            await _receive(receive, "lifespan.shutdown")
+            try:
+                await stack.aclose()
+            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
+                await _report(send, "lifespan.shutdown.failed", exc)
+                return
+            # Not behind the block: the context manager may suppress what ended that early.
+            await send({"type": "lifespan.shutdown.complete"})
+    except Exception:
+        # Uvicorn takes it for an application that does not speak the protocol, and says no more.
+        _logger.exception("the lifespan ended before lifespan.shutdown")
+        raise
 
 
 async def _receive(receive: Receive, event: str) -> None:
@@ -206,6 +220,8 @@ async def _receive(receive: Receive, event: str) -> None:
 
 
 async def _report(send: Send, kind: str, exc: BaseException) -> None:
+    if _ends_the_task(exc):
+        raise exc
     if isinstance(exc, LifespanError):
         reason = exc.reason  # of an application that has reported it likewise
     else:
@@ -214,3 +230,11 @@ async def _report(send: Send, kind: str, exc: BaseException) -> None:
     await send({"type": kind, "message": reason})
     if not isinstance(exc, Exception):
         raise exc
+
+
+def _ends_the_task(exc: BaseException) -> bool:
+    if isinstance(exc, GeneratorExit):  # no loop need run any more
+        return True
+    cancelled = anyio.get_cancelled_exc_class()
+    split: Any = getattr(exc, "split", None)  # trio's nurseries make groups of these
+    return isinstance(exc, cancelled) or (split is not None and split(cancelled)[1] is None)

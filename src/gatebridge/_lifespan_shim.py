@@ -82,6 +82,7 @@ class LifespanShim:
 
     @asynccontextmanager
     async def _live(self, state: dict[str, Any] | None) -> AsyncGenerator[None, None]:
+        failure: BaseException | None = None
         async with AsyncExitStack() as stack:
             if state is None:
                 state = {}
@@ -90,8 +91,14 @@ class LifespanShim:
             if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
             state.update(mapping or {})
-            await stack.enter_async_context(running(self.app, state))
+            try:
+                await stack.enter_async_context(running(self.app, state))
+            except BaseException as exc:
+                failure = exc
+                raise
             yield
+        if failure is not None:  # the context manager suppressed it, but nothing has started
+            raise failure
 
     def _given_lifespan(self) -> AbstractAsyncContextManager[_State]:
         if self._lifespan is None:
@@ -120,7 +127,8 @@ async def _in_threads(manager: AbstractContextManager[_State]) -> AsyncGenerator
             if not await anyio.to_thread.run_sync(left):
                 raise
     else:
-        await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
+        with anyio.CancelScope(shield=True):  # or it would not even begin
+            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
 def running(app: ASGIApplication, state: dict[str, Any]) -> LifespanManager:

@@ -109,8 +109,9 @@ def _run_wsgiref(
             finally:
                 server.shutdown()
                 server.server_close()
+                server.join(_SHUTDOWN_SECONDS)
     finally:
-        server.join(_SHUTDOWN_SECONDS)
+        server.join(_SHUTDOWN_SECONDS)  # those that only the application's end has ended
     return True
 
 

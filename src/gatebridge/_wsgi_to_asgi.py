@@ -12,6 +12,7 @@ import anyio.to_thread
 from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
+from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
@@ -99,7 +100,8 @@ class WsgiToAsgi:
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size)
-        self._lifespans = 0  # how many event loops have started up and not shut down
+        # One for each event loop that has started up and not shut down.
+        self._lifespans: PerProcess[list[None]] = PerProcess(list)
         self._errors = WsgiErrors(errors)
         self._extra_environ = {
             "wsgi.file_wrapper": FileWrapper,
@@ -147,13 +149,14 @@ class WsgiToAsgi:
     @asynccontextmanager
     async def _live(self) -> AsyncGenerator[None, None]:
         """Be there for requests; at the end let go of the threads."""
-        self._lifespans += 1
+        lifespans = self._lifespans.get()
+        lifespans.append(None)
         self._pool.open()
         try:
             yield
         finally:
-            self._lifespans -= 1
-        if not self._lifespans:
+            lifespans.pop()
+        if not lifespans:
             await self._drain()
 
     async def _drain(self) -> None:

@@ -22,6 +22,7 @@ def held(environ, start_response):
     """Answer when something comes from the standard input, and say so before."""
     print("asked", flush=True)
     sys.stdin.readline()
+    print("answers", flush=True)
     return wsgi(environ, start_response)
 
 history = []
@@ -37,6 +38,12 @@ async def asgi(scope, receive, send):
     headers = [(b"content-type", b"text/plain")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": scope["state"]["event"].encode()})
+
+async def with_history(scope, receive, send):
+    await asgi(scope, receive, send)
+    print(*history, flush=True)
+
+mounts = WsgiMounts(held, {"/asgi": with_history})
 
 async def without_lifespan(scope, receive, send):
     assert scope["type"] == "http"

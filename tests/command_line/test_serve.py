@@ -183,6 +183,21 @@ def test_a_response_that_is_under_way_is_finished(signal_: signal.Signals) -> No
         assert server.process.wait(HANG) == 0
 
 
+@pytest.mark.clause("A-LIFE-05")
+def test_the_shutdown_comes_after_the_responses_that_are_under_way() -> None:
+    with served("site_of_test:mounts", uvicorn=False) as server:
+        url = httpx.URL(server.line().rpartition(": ")[2])
+        address = (url.host, url.port or 0)
+        with closing(socket.create_connection(address, HANG)) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert server.line() == "asked"
+            server.process.terminate()
+            wait_until_refused(address)
+            server.release()
+            assert [server.line(), server.line()] == ["answers", "startup shutdown"]
+        assert server.process.wait(HANG) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "answer"),
     [("site_of_test:wsgi", "body in threads"), ("site_of_test:asgi", "startup")],

@@ -233,6 +233,43 @@ def test_a_request_hears_that_the_thread_of_its_loop_has_ended(own: LoopThread) 
     own.loop.run_until_complete(asyncio.wait([task]))
 
 
+def test_a_request_hears_that_another_thread_has_ended_which_took_over_the_loop(
+    own: LoopThread,
+) -> None:
+    """The first thread ends while the second one runs the loop."""
+    stopped, ends, reached = Event(), Event(), Event()
+
+    def run() -> None:
+        own.loop.run_forever()
+        stopped.set()
+        ends.happens()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/":
+            await say_loop(scope, receive, send)
+            return
+        reached.set()
+        await asyncio.Event().wait()
+
+    middleware = ASGIMiddleware(app, loop=own.loop)
+    first = Thread(run)
+    Host(path="/").call(middleware)
+    own.loop.call_soon_threadsafe(own.loop.stop)
+    stopped.happens()
+    own.start()
+    ends.set()
+    first.join()
+    serving = Host(path="/waits").serve_in_thread(middleware)
+    reached.happens()
+    (task,) = own.tasks()
+    own.stop()
+    with pytest.raises(UnavailableError, match="event loop"):
+        serving.join()
+    task.cancel()
+    own.loop.run_until_complete(asyncio.wait([task]))
+
+
 def test_a_closed_loop_is_refused(own: LoopThread) -> None:
     own.loop.close()
     with pytest.raises(UnavailableError, match="loop: it is closed"):

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from gatebridge import LifespanManager
+from gatebridge import LifespanManager, _lifespan
 from gatebridge.errors import LifespanError
 from lifespan.host import HANG, WITHOUT_LIFESPAN, Living, respond
 from wsgi_to_asgi.host import Host
@@ -166,6 +166,27 @@ async def test_without_a_timeout_a_cancelled_task_does_not_wait_for_the_shutdown
     with anyio.fail_after(HANG), anyio.CancelScope() as scope:
         async with LifespanManager(app, shutdown_timeout=None):
             scope.cancel()
+    assert ended.is_set()
+
+
+async def test_without_a_timeout_who_has_answered_does_not_hold_up_the_shutdown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_lifespan, "_GRACE_SECONDS", 0.01)
+    ended = anyio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            for event in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{event}.complete"})
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    with anyio.fail_after(HANG):
+        async with LifespanManager(app, shutdown_timeout=None):
+            pass
     assert ended.is_set()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -19,6 +20,7 @@ from lifespan.host import HANG, WITHOUT_LIFESPAN, LifespanHost, Living, respond
 from wsgi_to_asgi.host import Host
 
 DONE = ["startup.complete", "shutdown.complete"]
+GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # from Python 3.11 on
 
 
 def context(log: list[str], mapping: Any = None, *, fails: str = "", sync: bool = False) -> Any:
@@ -246,6 +248,78 @@ async def test_what_would_end_the_process_is_reported_and_raised() -> None:
     assert isinstance(host.error, SystemExit)
 
 
+class Abort(BaseException):
+    """Neither an error nor the end of a task."""
+
+
+@pytest.mark.clause("A-LIFE-13")
+async def test_no_exception_of_a_startup_passes_for_an_application_without_lifespan() -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        raise Abort
+        yield
+
+    host = LifespanHost()
+    assert await host.live(LifespanShim(respond, lifespan)) == ["startup.failed"]
+    assert isinstance(host.error, Abort)
+
+
+@asynccontextmanager
+async def suppressing(app: Any) -> AsyncIterator[None]:
+    """Be a lifespan that lets nothing out."""
+    with suppress(BaseException):
+        yield
+
+
+async def test_a_context_manager_that_suppresses_does_not_hide_why_nothing_started() -> None:
+    host = LifespanHost()
+    shim = LifespanShim(Living("app", [], fails="startup"), suppressing)
+
+    assert await host.live(shim) == ["startup.failed"]
+    assert host.reason == "app cannot"
+
+
+async def test_nothing_is_complete_that_was_cancelled_and_the_context_manager_suppressed() -> None:
+    host = LifespanHost()
+    async with host.running(LifespanShim(respond, suppressing)):
+        host.cancel_scope.cancel()
+    assert host.answers == ["startup.complete"]
+    assert host.error is None
+
+
+async def test_a_failure_between_startup_and_shutdown_is_logged_and_raised(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fails, ended = anyio.Event(), anyio.Event()
+
+    async def fail() -> None:
+        await fails.wait()
+        raise OSError("the connection is lost")
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(fail)
+            yield
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await LifespanShim(respond, lifespan)(scope, receive, send)
+        finally:
+            ended.set()
+
+    host = LifespanHost()
+    async with host.running(app):
+        fails.set()
+        with anyio.fail_after(HANG):
+            await ended.wait()
+    assert host.answers == ["startup.complete"]
+    assert host.error is not None
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[1] is host.error
+
+
 @pytest.mark.parametrize(
     ("lifespan", "reason"),
     [
@@ -299,6 +373,50 @@ async def test_a_cancelled_lifespan_leaves_the_application_and_the_context_manag
             await left.wait()
     assert log == ["enter", "app left", "leave"]
     assert host.answers == ["startup.complete"]
+
+
+@pytest.mark.skipif(GROUP is None, reason="has no exception groups of its own")
+async def test_a_cancellation_is_no_failure_in_a_group_either() -> None:
+    """As a nursery of trio makes one."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class() as exc:
+            raise GROUP("", [exc]) from None
+        yield
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with anyio.CancelScope() as scope, suppress(GROUP):
+        await LifespanShim(respond, lifespan)({"type": "lifespan"}, receive, send)
+    assert sent == []
+
+
+async def test_a_lifespan_that_is_cancelled_as_it_ends_leaves_the_context_manager() -> None:
+    log: list[str] = []
+    events = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> Any:
+        event = next(events)
+        if event == "lifespan.shutdown":
+            scope.cancel()
+        return {"type": event}
+
+    async def send(message: Any) -> None:
+        log.append(message["type"])
+
+    with anyio.CancelScope() as scope:
+        await LifespanShim(respond, context(log, sync=True))({"type": "lifespan"}, receive, send)
+    assert log[:3] == ["enter", "lifespan.startup.complete", "leave"]
 
 
 async def test_a_server_that_sends_another_message_is_told() -> None:

@@ -210,7 +210,8 @@ WSGI_SERVERS = {
     ),
 }
 
-WSGI_SITES = ["flask"]
+PLAIN = "plain"  # no framework
+WSGI_SITES = ["flask", "django", "pyramid", "bottle", "falcon", PLAIN]
 ASGI_SITES = ["starlette", "fastapi", "django", "quart", "sanic", "litestar", "falcon"]
 
 LEAVES_TO_COLLECTOR = {("a2w", "django")}
@@ -221,4 +222,5 @@ collector runs."""
 
 def lacks(kind: Kind, site: str) -> str | None:
     """Return what this machine has not, if something is missing."""
-    return needs.missing(*kind.packages, site) or kind.lacks()
+    frameworks = [] if site == PLAIN else [site]
+    return needs.missing(*kind.packages, *frameworks) or kind.lacks()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from servers.kinds import ASGI_SERVERS, WSGI_SERVERS, Kind, lacks
+from servers.kinds import ASGI_SERVERS, PLAIN, WSGI_SERVERS, Kind, lacks
 from servers.needs import require
 from servers.processes import HANG, run_server, wait_until_it_listens
 
@@ -18,7 +18,7 @@ from servers.processes import HANG, run_server, wait_until_it_listens
     ],
 )
 def test_a_server_gives_what_the_table_says(kind: Kind, name: str) -> None:
-    require(lacks(kind, "httpx"))
+    require(lacks(kind, PLAIN))
     application = f"servers.sites.probe:{name}"
     with run_server(kind.command, listen=kind.inherits, GATEBRIDGE_APP=application) as server:
         wait_until_it_listens(server)

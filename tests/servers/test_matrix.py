@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from itertools import cycle, product
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -21,6 +22,7 @@ from servers.kinds import (
     ASGI_SERVERS,
     ASGI_SITES,
     LEAVES_TO_COLLECTOR,
+    PLAIN,
     WSGI_SERVERS,
     WSGI_SITES,
     Kind,
@@ -28,7 +30,7 @@ from servers.kinds import (
 )
 from servers.needs import require
 from servers.processes import ServerProcess, run_server, wait_until_it_listens
-from servers.sites import OPENED, PAGE, TAG
+from servers.sites import OPENED, PAGE, TAG, wsgi_plain
 
 PAIRS = [("w2a", *pair) for pair in product(ASGI_SERVERS, WSGI_SITES)]
 PAIRS += [("a2w", *pair) for pair in product(WSGI_SERVERS, ASGI_SITES)]
@@ -149,6 +151,30 @@ def test_the_first_block_arrives_before_the_last_is_made(pair: Pair, client: htt
         assert received == b"first "
         pair.gates.open("stream")
         assert received + b"".join(blocks) == b"first last"
+
+
+def test_what_write_sent_arrives_before_the_last_is_made(pair: Pair, client: httpx.Client) -> None:
+    if pair.site != PLAIN:
+        pytest.skip("no framework has write()")
+    with client.stream("GET", "/write") as response:
+        blocks = response.iter_raw()
+        received = next(blocks)
+        while len(received) < len(b"first second "):
+            received += next(blocks)
+        assert received == b"first second "
+        pair.gates.open("write")
+        assert received + b"".join(blocks) == b"first second last"
+
+
+def test_a_file_through_the_file_wrapper(pair: Pair, client: httpx.Client) -> None:
+    if pair.site != PLAIN:
+        pytest.skip("the frameworks have their own ways to send a file")
+    content = Path(wsgi_plain.__file__).read_bytes()
+    response = client.get("/file").raise_for_status()
+    assert response.content == content
+    head = client.head("/file").raise_for_status()
+    assert (head.content, head.headers["content-length"]) == (b"", str(len(content)))
+    assert client.get("/page").text == PAGE  # on the same connection
 
 
 def test_a_page_its_head_and_304(client: httpx.Client) -> None:

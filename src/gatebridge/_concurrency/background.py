@@ -13,7 +13,6 @@ import contextvars
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -48,6 +47,7 @@ class _BackgroundLoop:
         self.portal: Portal | None = None
         self._error: BaseException | None = None
         self._over = False  # it was stopped, and has nothing left to do
+        self._unwanted = False  # nobody has waited for it
         self._opened = threading.Event()
         # A daemon, for a loop that never ends must not hold up the process.
         run = partial(contextvars.Context().run, self._run)  # with nothing of the first request's
@@ -59,8 +59,14 @@ class _BackgroundLoop:
         Raises:
             BaseException: Whatever kept the loop from running, such as a missing package.
         """
-        self._thread.start()
-        self._opened.wait()
+        try:
+            self._thread.start()
+            self._opened.wait()
+        except BaseException:  # KeyboardInterrupt
+            self._unwanted = True
+            if self.portal is not None:
+                self.portal.stop()
+            raise
         if self.portal is None:
             assert self._error is not None
             raise self._error
@@ -100,6 +106,8 @@ class _BackgroundLoop:
     def _open(self, portal: Portal) -> None:
         self.portal = portal
         self._opened.set()
+        if self._unwanted:  # who gave up either finds the portal, or has said so before
+            portal.stop()
 
 
 class _Process:
@@ -210,28 +218,6 @@ def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
     return portals[0], portals[0].stop
 
 
-class _PortalsOfThread(threading.local):
-    """The portals to bare loops that were opened on this thread."""
-
-    def __init__(self) -> None:
-        self.portals = _EndingWithThread()
-
-
-class _EndingWithThread(weakref.WeakSet[LoopPortal]):
-    """Portals that end when their thread does, and with it the only reference to this set.
-
-    It is all that can be heard of the end of a loop that was stopped and left as it is.
-    """
-
-    def __del__(self) -> None:
-        for portal in list(self):
-            if not portal.is_running():  # it does if another thread took over, or in a forked child
-                portal.end()
-
-
-_opened_here = _PortalsOfThread()
-
-
 def open_loop(
     loop: asyncio.AbstractEventLoop, timeout: float | None
 ) -> tuple[Portal, Callable[[], None]]:
@@ -248,11 +234,7 @@ def open_loop(
     portal = LoopPortal(loop)
     running = threading.Event()
 
-    def take() -> None:
-        _opened_here.portals.add(portal)
-        running.set()
-
-    if not portal.handle.call_soon(take):
+    if not portal.handle.call_soon(running.set):
         raise UnavailableError("loop", "it is closed")
     if not running.wait(timeout):
         raise UnavailableError("loop", f"no thread has run it for {timeout} seconds")

@@ -11,9 +11,10 @@ import asyncio
 import contextvars
 import sys
 import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, wait
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -84,13 +85,10 @@ class Portal(ABC):
         try:
             if not self.is_running() or not self.handle.call_soon(call.start):
                 call.lost()
-            while not wait([call.future], self._check_seconds).done:
-                if not self.is_running():
-                    call.lost()
-            result: T = call.future.result()
+            result: T = call.result(self._check_seconds)
             return result  # noqa: TRY300
         except BaseException:
-            if not call.future.done():  # KeyboardInterrupt: nobody waits any more
+            if not call.is_settled():  # KeyboardInterrupt: nobody waits any more
                 self.handle.call_soon(call.cancel)
             raise
         finally:
@@ -140,12 +138,33 @@ class _Call(Guest):
     def __init__(self, portal: Portal, function: Callable[[], Awaitable[Any]]) -> None:
         self._portal = portal
         self._function = function
-        self.future: Future[Any] = Future()
-        self._settling = threading.Lock()  # taken once, by who settles the future
+        # Not a Future, nor an Event: a KeyboardInterrupt may leave their locks held for ever.
+        self._outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._settling = threading.Lock()  # taken once, by who says what came of it
         self._cancel: Callable[[], object] | None = None
 
+    def is_settled(self) -> bool:
+        return self._settling.locked()
+
+    def result(self, check_seconds: float | None) -> Any:  # noqa: ANN401 - as the function's
+        """Wait for the end; look every so many seconds whether it can still come."""
+        outcome = None
+        while outcome is None:
+            try:
+                outcome = self._outcome.get(timeout=check_seconds)
+            except Empty:  # noqa: PERF203
+                if not self._portal.is_running():
+                    self.lost()
+        result, error = outcome
+        try:
+            if error is not None:
+                raise error
+            return result
+        finally:
+            outcome = error = None  # their traceback has this frame, and so themselves
+
     def start(self) -> None:
-        if not self.future.done():
+        if not self.is_settled():
             self._cancel = self._portal.spawn(self._run, contextvars.Context())
 
     def cancel(self) -> None:
@@ -159,20 +178,19 @@ class _Call(Guest):
         except anyio.get_cancelled_exc_class():
             self.lost()
         except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits
-            self._fail(exc)
+            self._settle(None, exc)
         else:
-            if self._settling.acquire(blocking=False):
-                self.future.set_result(result)
+            self._settle(result, None)
 
     def lost(self) -> None:
-        self._fail(UnavailableError("event loop", "it has ended"))
+        self._settle(None, UnavailableError("event loop", "it has ended"))
 
     async def leave(self) -> None:
         pass  # it may be over in time; otherwise it is lost
 
-    def _fail(self, error: BaseException) -> None:
+    def _settle(self, result: object, error: BaseException | None) -> None:
         if self._settling.acquire(blocking=False):
-            self.future.set_exception(error)
+            self._outcome.put((result, error))
 
 
 class _AsyncioPortal(Portal):
@@ -197,6 +215,13 @@ class LoopPortal(_AsyncioPortal):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(asyncio_handle(loop))
 
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """As for any portal; the thread may be another one than the last time."""
+        _of_this_thread.portals.add(self)
+        return super().spawn(function, context)
+
     def is_running(self) -> bool:
         """As for any portal."""
         return not self.ended and self.handle.loop.is_running()
@@ -204,6 +229,28 @@ class LoopPortal(_AsyncioPortal):
     def refuse_own_thread(self) -> None:
         """As for any portal; whichever thread it is that the loop runs on."""
         refuse_thread_of(self.handle.loop)
+
+
+class _PortalsOfThread(threading.local):
+    """The portals to bare loops that have run something on this thread."""
+
+    def __init__(self) -> None:
+        self.portals = _EndingWithThread()
+
+
+class _EndingWithThread(weakref.WeakSet[LoopPortal]):
+    """Portals that end when a thread of theirs does, and with it the only reference to this set.
+
+    It is all that can be heard of the end of a loop that was stopped and left as it is.
+    """
+
+    def __del__(self) -> None:
+        for portal in list(self):
+            if not portal.is_running():  # it does if another thread took over, or in a forked child
+                portal.end()
+
+
+_of_this_thread = _PortalsOfThread()
 
 
 def refuse_thread_of(loop: asyncio.AbstractEventLoop) -> None:
