@@ -127,13 +127,13 @@ def run_server(command: Command, *, listen: bool = True, **environ: str) -> Iter
             pass_fds=[listener.fileno()] if listen else [],
             start_new_session=True,
         )
+    listener.close()  # so that nobody waits at it if the process ends before its time
     try:
         yield ServerProcess(process, port, folder, pipe)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        listener.close()
         os.close(pipe)
         shutil.rmtree(folder, ignore_errors=True)
 
