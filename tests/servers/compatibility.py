@@ -31,10 +31,11 @@ those of the checks that a pair passed. `tests/servers/test_matrix.py` has the c
 framework.
 
 Checked are a path and a query in UTF-8, repeated headers, cookies both ways, a form, a multipart
-upload of 5 MiB, a chunked upload, a streamed response whose first block arrives before the last is
-made, HEAD, 304, error pages, requests at once, a client that leaves, and a stop while a request
-runs; of ASGI applications also the lifespan, its state, a background task and server-sent events;
-of the application without a framework (plain) also `write()` and `wsgi.file_wrapper`.
+upload of 5 MiB, a chunked upload, an upload by curl that asks for `100 Continue`, a streamed
+response whose first block arrives before the last is made, HEAD, 304, error pages, requests at
+once, a client that leaves, and a stop while a request runs; of ASGI applications also the lifespan,
+its state, a background task and server-sent events; of the application without a framework (plain)
+also `write()` and `wsgi.file_wrapper`.
 
 Django and Bottle take a body without Content-Length for empty, on any server; their sites read such
 a body from `wsgi.input` (`tests/frameworks/test_undeclared_length.py`).

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -138,6 +141,27 @@ def test_a_chunked_upload(pair: Pair, client: httpx.Client) -> None:
         assert response.raise_for_status().json() == digest_of(b"".join(parts))
     else:
         assert response.status_code == 411
+
+
+def test_curl_uploads_once_it_is_told_to_continue(pair: Pair, tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    require(None if curl else "curl is not installed")
+    content = os.urandom(2 * 1024 * 1024)
+    (tmp_path / "content").write_bytes(content)
+    done = subprocess.run(
+        [
+            *(curl or "", "--silent", "--show-error", "--fail", "--noproxy", "*"),
+            "--http2-prior-knowledge" if pair.kind.http2 else "--http1.1",
+            *("--expect100-timeout", "0.2"),  # seconds, for servers that never say it
+            *("--header", "Expect: 100-continue", "--header", "Content-Type: text/plain"),
+            *("--data-binary", f"@{tmp_path / 'content'}", f"{pair.front.url}/body"),
+        ],
+        capture_output=True,
+        timeout=HANG,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == digest_of(content)
 
 
 def digest_of(content: bytes, **more: str) -> dict[str, object]:
