@@ -51,8 +51,6 @@ async def without_lifespan(scope, receive, send):
 def either(*args):
     raise NotImplementedError
 
-mounts = WsgiMounts(wsgi, {"/asgi": asgi})
-
 async def failing(scope, receive, send):
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "no database"})

@@ -146,7 +146,7 @@ def _environ(request: HttpRequest, path_info: str) -> WSGIEnvironment:
     # Django has put decoded text into its environ, and its settings say whom to believe.
     script_name = request.META["SCRIPT_NAME"].rstrip("/") + prefix
     environ: WSGIEnvironment = {
-        **request.environ,
+        **request.META,  # which is the environ
         "SCRIPT_NAME": native_from_text("SCRIPT_NAME", script_name),
         "PATH_INFO": native_from_text("PATH_INFO", path_info),
         "HTTP_HOST": request.get_host(),
