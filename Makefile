@@ -39,8 +39,7 @@ typecheck: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/basedpyright src
 
 tests: $(VENV)/.dev ## pytest with branch coverage and the table of clauses
-	$(BIN)/coverage run -m pytest --conformance
-	$(BIN)/coverage report
+	$(RUN) -m pytest -n 2 --dist loadgroup --conformance --cov
 
 format: $(VENV)/.dev ## put the code into form
 	$(BIN)/ruff check --fix .

@@ -26,6 +26,7 @@ from conformance.report import Row, as_markdown, as_text, total
 _CLAUSES = "docs/spec/clauses.md"
 
 _ADAPTERS = {"w2a", "a2w"}
+_CLAIM = "clauses"  # the name of a test's property: which test it is, and its duties
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,7 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     evidence = Evidence(table)
     config.pluginmanager.register(evidence)
     path = config.getoption("conformance_file")
-    if path or config.getoption("conformance"):
+    in_worker = hasattr(config, "workerinput")  # of pytest-xdist, which sees a part of the tests
+    if (path or config.getoption("conformance")) and not in_worker:
         config.pluginmanager.register(Reporter(evidence, path))
 
 
@@ -60,7 +62,6 @@ class Evidence:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._claims: dict[str, tuple[str, set[Duty]]] = {}  # node id: test, what it is for
         # The outcomes of all phases and parametrisations, since a test is one function.
         self._outcomes: dict[Duty, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
 
@@ -70,17 +71,21 @@ class Evidence:
         for item in items:
             test = _test_id(item)
             try:
-                self._claims[item.nodeid] = test, set(_duties(item, self._table))
+                duties = sorted(set(_duties(item, self._table)))
             except ValueError as error:
                 errors.append(f"{test}: {error}")
+            else:
+                # Into its reports, which pytest-xdist brings here from the processes of the tests.
+                item.user_properties.append((_CLAIM, [test, [list(duty) for duty in duties]]))
         if errors:
             raise pytest.UsageError(*dict.fromkeys(errors))  # once for all parametrisations
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # Under pytest-xdist the tests are collected elsewhere, and none is known here.
-        test, duties = self._claims.get(report.nodeid, ("", set()))
-        for duty in duties:
-            self._outcomes[duty][test].add(report.outcome)
+        for name, claim in report.user_properties:
+            if name == _CLAIM:
+                test, duties = claim  # type: ignore[misc] - typed as what JUnit's XML can hold
+                for duty in duties:
+                    self._outcomes[Duty(*duty)][test].add(report.outcome)
 
     def rows(self) -> Iterator[Row]:
         """Yield a row for each duty that needs evidence, and for each other one that has some."""

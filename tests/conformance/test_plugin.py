@@ -71,8 +71,11 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     return Project(pytester)
 
 
-def test_a_run_passes_when_each_clause_has_a_test_in_each_direction(project: Project) -> None:
-    result = project.run("--conformance", test_one=_ONE, test_two=_TWO)
+@pytest.mark.parametrize("processes", [(), ("-p", "xdist", "-n", "2")], ids=["one", "several"])
+def test_a_run_passes_when_each_clause_has_a_test_in_each_direction(
+    project: Project, processes: tuple[str, ...]
+) -> None:
+    result = project.run("--conformance", *processes, test_one=_ONE, test_two=_TWO)
 
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
