@@ -1,7 +1,8 @@
-"""Which checks of the matrix a pair has: what does not apply is left out, and not skipped."""
+"""Which tests a server has: what does not apply to it is left out, and not skipped."""
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -16,4 +17,7 @@ def _applies(item: pytest.Item) -> bool:
     if mark is None:
         return True
     callspec: Any = item.callspec  # type: ignore[attr-defined]
-    return bool(mark.args[0](*callspec.params["pair"]))
+    (function,) = mark.args
+    return bool(
+        function(**{name: callspec.params[name] for name in signature(function).parameters})
+    )

@@ -177,7 +177,7 @@ def test_the_first_block_arrives_before_the_last_is_made(pair: Pair, client: htt
         assert received + b"".join(blocks) == b"first last"
 
 
-@pytest.mark.applies(lambda direction, server, site: site == PLAIN)
+@pytest.mark.applies(lambda pair: pair[2] == PLAIN)
 def test_what_write_sent_arrives_before_the_last_is_made(pair: Pair, client: httpx.Client) -> None:
     with client.stream("GET", "/write") as response:
         blocks = response.iter_raw()
@@ -189,7 +189,7 @@ def test_what_write_sent_arrives_before_the_last_is_made(pair: Pair, client: htt
         assert received + b"".join(blocks) == b"first second last"
 
 
-@pytest.mark.applies(lambda direction, server, site: site == PLAIN)
+@pytest.mark.applies(lambda pair: pair[2] == PLAIN)
 def test_a_file_through_the_file_wrapper(pair: Pair, client: httpx.Client) -> None:
     content = Path(wsgi_plain.__file__).read_bytes()
     response = client.get("/file").raise_for_status()
@@ -216,9 +216,7 @@ def test_error_pages(client: httpx.Client) -> None:
     assert client.get("/page").text == PAGE
 
 
-@pytest.mark.applies(
-    lambda direction, server, site: direction == "w2a" or WSGI_SERVERS[server].threads
-)
+@pytest.mark.applies(lambda pair: pair[0] == "w2a" or WSGI_SERVERS[pair[1]].threads)
 def test_requests_at_once(pair: Pair) -> None:
     count = 8
     with ThreadPoolExecutor(count) as threads, pair.client() as client:
@@ -238,20 +236,20 @@ def test_a_client_that_leaves(pair: Pair, client: httpx.Client) -> None:
     pair.gates.noted("left")
 
 
-@pytest.mark.applies(lambda direction, server, site: direction == "a2w")
+@pytest.mark.applies(lambda pair: pair[0] == "a2w")
 def test_the_state_of_the_lifespan(pair: Pair, client: httpx.Client) -> None:
     assert client.get("/state").raise_for_status().json() == {"state": OPENED["opened"]}
     assert pair.gates.history.count("startup") == 1
 
 
-@pytest.mark.applies(lambda direction, server, site: direction == "a2w")
+@pytest.mark.applies(lambda pair: pair[0] == "a2w")
 def test_a_background_task(pair: Pair, client: httpx.Client) -> None:
     assert client.post("/background").raise_for_status().text == "accepted"
     pair.gates.open("background")
     pair.gates.noted("background ended")
 
 
-@pytest.mark.applies(lambda direction, server, site: direction == "a2w")
+@pytest.mark.applies(lambda pair: pair[0] == "a2w")
 def test_server_sent_events(pair: Pair, client: httpx.Client) -> None:
     with client.stream("GET", "/events") as response:
         assert response.headers["content-type"].startswith("text/event-stream")

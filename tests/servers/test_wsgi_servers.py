@@ -148,9 +148,8 @@ def test_head_has_no_body_and_ends_the_stream_without_a_traceback(
     assert "Traceback" not in server.output()
 
 
-def test_the_first_block_arrives_before_the_last_is_made(client: httpx.Client, kind: Kind) -> None:
-    if not kind.threads:
-        pytest.skip("one request at a time")
+@pytest.mark.applies(lambda served: KINDS[served].threads)
+def test_the_first_block_arrives_before_the_last_is_made(client: httpx.Client) -> None:
     with client.stream("GET", "/stream") as response:
         blocks = response.iter_raw()
         received = next(blocks)
@@ -167,9 +166,8 @@ def test_an_event_stream_ends_with_its_client(server: ServerProcess) -> None:
     server.wait_for("events ended")
 
 
-def test_a_client_that_leaves_an_upload_is_a_disconnect(server: ServerProcess, kind: Kind) -> None:
-    if kind.buffers:
-        pytest.skip("the application is not called for an incomplete request")
+@pytest.mark.applies(lambda served: not KINDS[served].buffers)
+def test_a_client_that_leaves_an_upload_is_a_disconnect(server: ServerProcess) -> None:
     with server.connect() as connection:
         connection.sendall(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\nx")
     server.wait_for("client left upload")
@@ -196,9 +194,8 @@ def test_a_background_task_does_not_hold_the_client(
     server.wait_for("background ended")
 
 
-def test_many_requests_at_once(server: ServerProcess, kind: Kind) -> None:
-    if not kind.threads:
-        pytest.skip("one request at a time")
+@pytest.mark.applies(lambda served: KINDS[served].threads)
+def test_many_requests_at_once(server: ServerProcess) -> None:
     paths = ["/", "/download", "/length", "/file", "/hints"] * 5
     with client_of(server) as client, ThreadPoolExecutor(8) as threads:
         assert {answer.status_code for answer in threads.map(client.get, paths)} == {200}
