@@ -155,7 +155,7 @@ async def flask_in_ours(root: str, scope_from: Callable[[str, str], Any]) -> dic
         return {target: await ask_asgi(mounts, scope_from(target, root)) for target in TARGETS}
 
 
-@pytest.mark.parametrize("root", ["", "/root"])
+@pytest.mark.parametrize("root", ["", "/site"])
 async def test_flask_has_the_urls_it_has_in_a_mount_of_starlettes(root: str) -> None:
     served = adapter(flask_app)
     below = Router([Mount("/v\u00fc", served)], default=served)
@@ -178,11 +178,11 @@ async def test_flask_has_the_urls_it_has_in_a_mount_of_starlettes(root: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("root", "scope_from"), [("/root", scope_with_root_apart), ("/root/", scope_of)]
+    ("root", "scope_from"), [("/site", scope_with_root_apart), ("/site/", scope_of)]
 )
 async def test_flask_has_the_same_urls_however_the_root_is_told(root: str, scope_from: Any) -> None:
     """Starlette's mounts do not stand that it was taken off, and make two slashes of one."""
-    assert await flask_in_ours(root, scope_from) == await flask_in_ours("/root", scope_of)
+    assert await flask_in_ours(root, scope_from) == await flask_in_ours("/site", scope_of)
 
 
 def starlette_in_ours(root: str) -> dict[str, Answer]:
@@ -210,7 +210,7 @@ def ask_wsgi(app: Any, target: str, root: str) -> Answer:
     return answer(host.code, {name.lower(): value for name, value in host.headers}, host.body)
 
 
-@pytest.mark.parametrize("root", ["", "/root"])
+@pytest.mark.parametrize("root", ["", "/site"])
 def test_starlette_has_the_urls_it_has_in_werkzeugs_dispatcher(root: str) -> None:
     ours = starlette_in_ours(root)
     with AsgiToWsgi(starlette_app) as served:
@@ -233,4 +233,4 @@ def test_starlette_has_the_urls_it_has_in_werkzeugs_dispatcher(root: str) -> Non
 
 def test_starlette_has_the_same_urls_where_the_root_ends_with_a_slash() -> None:
     """Werkzeug's dispatcher makes two slashes of it."""
-    assert starlette_in_ours("/root/") == starlette_in_ours("/root")
+    assert starlette_in_ours("/site/") == starlette_in_ours("/site")

@@ -56,16 +56,16 @@ async def ask(app: Any, path: str, **scope: Any) -> str:
         ("/w/", "", "wsgi /w | /"),
         ("/w/x/", "", "wsgi /w | /x/"),
         # The server has a root of its own, and leaves it in the path.
-        ("/root/api/x", "/root", "api /root/api | /root/api/x"),
-        ("/root/api/x", "/root/", "api /root/api | /root/api/x"),
-        ("/root/api/x", "root", "api /root/api | /root/api/x"),
-        ("/root/x", "/root", "default /root | /root/x"),
-        ("/root/w/x", "/root", "wsgi /root/w | /x"),
+        ("/site/api/x", "/site", "api /site/api | /site/api/x"),
+        ("/site/api/x", "/site/", "api /site/api | /site/api/x"),
+        ("/site/api/x", "site", "api /site/api | /site/api/x"),
+        ("/site/x", "/site", "default /site | /site/x"),
+        ("/site/w/x", "/site", "wsgi /site/w | /x"),
         ("/api/api/x", "/api", "api /api/api | /api/api/x"),
         ("/api/x", "/api", "default /api | /api/x"),
         # Or takes it off.
-        ("/api/x", "/root", "api /root/api | /root/api/x"),
-        ("/rooted", "/root", "default /root | /rooted"),
+        ("/api/x", "/site", "api /site/api | /site/api/x"),
+        ("/siteed", "/site", "default /site | /siteed"),
     ],
 )
 async def test_the_prefix_moves_into_root_path(path: str, root: str, answer: str) -> None:

@@ -55,7 +55,7 @@ def mounted() -> Iterator[Any]:
     ("path", "script", "answer"),
     [
         ("/", "", "default  | /"),
-        ("", "/root", "default /root | "),
+        ("", "/site", "default /site | "),
         ("/apiary", "", "default  | /apiary"),
         ("/api", "", "api /api | "),
         ("/api/", "", "api /api | /"),
@@ -63,11 +63,11 @@ def mounted() -> Iterator[Any]:
         ("/api//x", "", "api /api | //x"),
         ("/api/v2/x", "", "v2 /api/v2 | /x"),
         ("/caf\xc3\xa9/\xff", "", "café /caf\xc3\xa9 | /\xff"),
-        ("/api/x", "/root", "api /root/api | /x"),
-        ("/api/x", "/root/", "api /root/api | /x"),
+        ("/api/x", "/site", "api /site/api | /x"),
+        ("/api/x", "/site/", "api /site/api | /x"),
         ("/api/api", "/api", "api /api/api | /api"),
         ("/asgi/x", "", "/asgi | /asgi/x"),
-        ("/asgi", "/root", "/root/asgi | /root/asgi"),
+        ("/asgi", "/site", "/site/asgi | /site/asgi"),
     ],
 )
 def test_the_prefix_moves_into_script_name(
