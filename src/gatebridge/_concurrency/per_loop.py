@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from anyio.lowlevel import RunVar
+from gatebridge._concurrency.loop import current_loop
 
 T = TypeVar("T")
 
@@ -15,19 +16,18 @@ class PerLoop(Generic[T]):
     """Holds a value on an event loop for as long as a block lasts; the latest one counts."""
 
     def __init__(self) -> None:
-        # By name in old versions of anyio, by identity in newer ones.
-        self._held: RunVar[list[T] | None] = RunVar(f"gatebridge-{id(self)}", None)
+        # Not anyio's RunVar, which costs four times as much at each request.
+        self._held: WeakKeyDictionary[Any, list[T]] = WeakKeyDictionary()
 
     def get(self) -> T | None:
         """Return the value held on the loop that runs, or None."""
-        held = self._held.get()
+        held = self._held.get(current_loop().loop)
         return held[-1] if held else None
 
     @contextmanager
     def hold(self, value: T) -> Generator[None, None, None]:
         """Hold a value until the end of the block; blocks may overlap."""
-        held: list[T] = self._held.get() or []
-        self._held.set(held)
+        held = self._held.setdefault(current_loop().loop, [])
         held.append(value)
         try:
             yield
