@@ -104,11 +104,13 @@ def run_server(command: Command, *, listen: bool = True, **environ: str) -> Iter
     os.mkfifo(records)
     records.chmod(0o666)
     pipe = os.open(records, os.O_RDWR)
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
     port = listener.getsockname()[1]
+    if listen:
+        listener.listen(100)
     arguments = command(folder, listener)
-    if not listen:
-        listener.close()
     variables = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
@@ -127,13 +129,16 @@ def run_server(command: Command, *, listen: bool = True, **environ: str) -> Iter
             pass_fds=[listener.fileno()] if listen else [],
             start_new_session=True,
         )
-    listener.close()  # so that nobody waits at it if the process ends before its time
+    if listen:
+        listener.close()  # so that nobody waits at it if the process ends before its time
+    # Otherwise it keeps the port from others, but not from the server, until the end.
     try:
         yield ServerProcess(process, port, folder, pipe)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        listener.close()
         os.close(pipe)
         shutil.rmtree(folder, ignore_errors=True)
 
