@@ -9,7 +9,7 @@ RUN := $(BIN)/python
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo serve test test-servers compatibility lint format typecheck tests bench \
+.PHONY: help docs demo serve test test-servers compatibility lint format typecheck tests bench \
     bench-translation clean
 
 help: ## list the targets
@@ -21,14 +21,18 @@ demo: $(VENV)/.demo ## serve a Flask app on Uvicorn, ask it, show what was asked
 serve: $(VENV)/.demo ## the same server, left running
 	$(RUN) examples/demo.py --serve
 
+docs: $(VENV)/.dev ## the documentation as a site, in build/docs; a warning is an error
+	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+	@echo "built: build/docs/index.html"
+
 test: lint typecheck tests ## everything: linters, type checkers, tests, coverage, clauses
 
 test-servers: $(VENV)/.dev ## every framework on every server; `make test` has each of them once
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers
 
-compatibility: $(VENV)/.dev ## test-servers, and docs/compatibility.md from its results
+compatibility: $(VENV)/.dev ## test-servers, and docs/reference/compatibility.md from its results
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers \
-	    --compatibility-file=docs/compatibility.md
+	    --compatibility-file=docs/reference/compatibility.md
 
 lint: $(VENV)/.dev ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -52,7 +56,7 @@ bench-translation: $(VENV)/.demo ## what the translation of a request costs
 	$(RUN) benchmarks/translation.py
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) .nox .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .nox .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 # A stamp for each group of packages, older than pyproject.toml when that has changed.
 $(VENV)/.python:

@@ -1,4 +1,4 @@
-"""Who imports whom: the layers of docs/architecture.md, and what ``import gatebridge`` brings."""
+"""Who imports whom: the layers of the architecture page, and what ``import gatebridge`` brings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CAN_WAIT = set(
 
 def _layers() -> dict[str, int]:
     """Return the layer of each module, or of the package that it is in, by the documentation."""
-    text = (_ROOT / "docs" / "architecture.md").read_text("utf-8")
+    text = (_ROOT / "docs/explanation/architecture.md").read_text("utf-8")
     layers = _ABOVE_ALL | _BELOW_ALL
     for number, modules in re.findall(r"^\| (\d+) [^|]*\|([^|]*)\|", text, re.MULTILINE):
         layers |= {name: int(number) for name in re.findall(r"`(\w+)/?`", modules)}

@@ -1,7 +1,7 @@
 """The names and arguments of a2wsgi, asgiref and Starlette, for code that was written for those.
 
 What is behind the names is `gatebridge.WsgiToAsgi` and `gatebridge.AsgiToWsgi`; who writes new code
-takes these. docs/compat.md tells what differs.
+takes these. docs/how-to/migrating tells what differs.
 """
 
 from __future__ import annotations

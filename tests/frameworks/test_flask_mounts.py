@@ -1,4 +1,4 @@
-"""ASGI applications below Flask, as docs/django.md says: nothing is needed but `WsgiMounts`."""
+"""ASGI applications below Flask, as the page on Django and Flask has them: by `WsgiMounts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pytest plugin: writes what the last full run of the matrix saw to docs/compatibility.md.
+"""A pytest plugin: writes what the last full run of the matrix saw to the compatibility page.
 
 ``--compatibility-file=PATH`` wants its equals sign, as ``--conformance-file`` does. With xdist the
 reports of all workers come together here.

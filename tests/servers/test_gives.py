@@ -1,4 +1,4 @@
-"""What each server offers, as docs/compatibility.md has it."""
+"""What each server offers, as docs/reference/compatibility.md has it."""
 
 from __future__ import annotations
 

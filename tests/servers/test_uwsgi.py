@@ -52,7 +52,7 @@ def get(server: ServerProcess, path: str) -> httpx.Response:
 @pytest.mark.clause("A-LIFE-05", "A-LIFE-06", "A-LIFE-09")
 @pytest.mark.parametrize("lazy", [False, True], ids=["preloaded", "lazy-apps"])
 def test_a_worker_begins_anew_and_shuts_down_once(uwsgi: Uwsgi, lazy: bool) -> None:
-    """What runs Python in the master when that forks may hang the worker (docs/servers.md)."""
+    """What runs Python in the master when that forks may hang the worker (the page of servers)."""
     options = ["--lazy-apps"] * lazy
     with uwsgi("--threads=4", *options, **{"SITE_EARLY": "1"} if lazy else {}) as server:
         server.wait_for("loaded")

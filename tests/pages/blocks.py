@@ -1,0 +1,66 @@
+"""The code blocks of a Markdown page, in their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_NOT_RUN = re.compile(r"<!-- not run: (\S.*?) -->\s*")
+_FILE_NAME = re.compile(r"(?:#|//|;) ([\w./-]+\.\w+)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of code.
+
+    Attributes:
+        language: What its fence says: ``"python"``, ``"sh"``.
+        text: What is in it.
+        line: Where it begins in the page, from 1.
+        not_run: Why it is not run, from the comment ``<!-- not run: WHY -->`` before it.
+        answers: Whether nothing stands between it and the block before.
+    """
+
+    language: str
+    text: str
+    line: int
+    not_run: str | None
+    answers: bool
+
+    @property
+    def file_name(self) -> str | None:
+        """The name of the file that the block shows, from its first line: ``# shop.py``."""
+        match = _FILE_NAME.fullmatch(self.text.partition("\n")[0])
+        return match[1] if match else None
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """Yield the code blocks of a page.
+
+    Raises:
+        ValueError: A block does not say what it is.
+    """
+    tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text("utf-8"))
+    before: Token | None = None
+    for token in tokens:
+        if token.type not in ("fence", "code_block"):
+            before = token
+            continue
+        assert token.map
+        language = token.info.split(" ")[0]
+        if language.startswith("{"):
+            before = token  # a directive of Sphinx
+            continue
+        if not language:
+            raise ValueError(f"{page}:{token.map[0] + 1}: a block of code that is of no language")
+        reason = _NOT_RUN.fullmatch(before.content) if before else None
+        answers = before is not None and before.type == "fence"
+        yield Block(
+            language, token.content, token.map[0] + 1, reason[1] if reason else None, answers
+        )
+        before = token

@@ -1,0 +1,251 @@
+"""A reader who types in what a page says: files, commands, servers, Python."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
+
+from pages.blocks import Block
+from servers.processes import HANG, PATHS
+
+ROOT = Path(__file__).parents[2]
+
+# The ports that pages name, for each of which a free one takes its place.
+_PORTS = re.compile(r"\b(8000|8001|8080)\b")
+_SERVER = re.compile(
+    r"\b(uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|runserver"
+    r"|gatebridge serve)\b|\bflask\b.* run\b|\bpython examples/\w+\.py|\bpython serve\w*\.py"
+)
+_NOT_TYPED = re.compile(r"#|pip install |python3 -m venv |\. .*/activate$")
+
+_INTERPRETER = """
+import sys
+namespace = {"__name__": "__main__"}
+sys.path.insert(0, "")
+for line in sys.stdin:
+    folder, text, where = eval(line)
+    import os; os.chdir(folder)
+    exec(compile("\\n" * (where - 1) + text, "page", "exec"), namespace)
+    sys.stdout.flush()
+    print("\\0", flush=True)
+"""
+
+
+class Session:
+    """A page's commands are run in a copy of a checkout; the servers they start end with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "checkout"
+        self._folder.mkdir()
+        for path in ROOT.iterdir():
+            if path.name not in (".git", ".venv"):
+                (self._folder / path.name).symlink_to(path)
+        self._state = folder / "state"
+        self._log = folder / "server.log"
+        self._server: subprocess.Popen[bytes] | None = None
+        self._interpreter: subprocess.Popen[str] | None = None
+        self._ports: dict[str, socket.socket] = {}
+        self._output = ""
+        self._environ = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(PATHS[0]),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "NO_COLOR": "1",
+            "HOME": str(folder),
+            "UVICORN_PORT": self._port("8000"),
+            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self._port('8000')}",
+        }
+        for name in ("COVERAGE_PROCESS_START", "PYTEST_CURRENT_TEST", "GATEBRIDGE_APP"):
+            self._environ.pop(name, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._stop_server(signal.SIGTERM if kind is None else signal.SIGKILL)
+            if self._interpreter:
+                self._interpreter.communicate(timeout=HANG)
+                assert self._interpreter.returncode == 0
+        finally:
+            for process in (self._server, self._interpreter):
+                if process:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            for holder in self._ports.values():
+                holder.close()
+
+    def type_in(self, block: Block) -> None:
+        """Do what a reader does with a block."""
+        text = _PORTS.sub(lambda match: self._port(match[1]), block.text)
+        if block.file_name:
+            path = self._folder / block.file_name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                path.unlink()
+            path.write_text(text, "utf-8")
+        elif block.language == "python":
+            self._interpret(text, block.line)
+        elif block.language == "sh":
+            self._run(text)
+        elif block.language == "text" and block.answers:
+            assert _matches(text, self._output), f"not {text!r} but {self._output!r}"
+
+    def _port(self, name: str) -> str:
+        """Return the number that stands for a port of the page, kept from all but the server."""
+        if name not in self._ports:
+            holder = self._ports[name] = socket.socket()
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", 0))
+        return str(self._ports[name].getsockname()[1])
+
+    # --- Python -----------------------------------------------------------------------------------
+
+    def _interpret(self, text: str, line: int) -> None:
+        if self._interpreter is None:
+            self._interpreter = subprocess.Popen(
+                [sys.executable, "-W", "error::SyntaxWarning", "-c", _INTERPRETER],
+                env=self._environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._interpreter.stdin
+        assert self._interpreter.stdout
+        self._interpreter.stdin.write(repr((str(self._folder), text, line)) + "\n")
+        self._interpreter.stdin.flush()
+        lines = []
+        for output in self._interpreter.stdout:
+            if output == "\0\n":
+                break
+            lines.append(output)
+        self._output = "".join(lines)
+        assert output == "\0\n", self._output
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _run(self, text: str) -> None:
+        commands = list(_to_run(text))
+        if not commands:
+            return
+        server = None
+        if _SERVER.search(commands[-1]) and "curl" not in commands[-1]:
+            server = commands.pop()
+        if commands:
+            self._run_commands("\n".join(commands))
+        if server:
+            self._start_server(server)
+
+    def _run_commands(self, script: str) -> None:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {shlex.quote(str(self._state))}"],
+            cwd=self._folder,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=4 * HANG,
+        )
+        self._output = done.stdout
+        assert done.returncode == 0, f"{script}\n{self._output}\n{self._server_output()}"
+        self._folder = Path(self._state.read_text().strip())
+
+    # --- servers ----------------------------------------------------------------------------------
+
+    def _start_server(self, command: str) -> None:
+        self._stop_server(signal.SIGTERM)
+        named = _port_named(command, {holder.getsockname()[1] for holder in self._ports.values()})
+        port = named or int(self._port("8000"))
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                # Without a shell of its own between it and the signals.
+                ["bash", "-c", f"exec env {command}"],
+                cwd=self._folder,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 2 * HANG
+        while self._server.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                return socket.create_connection(("127.0.0.1", port), timeout=HANG).close()
+            time.sleep(0.02)  # nothing else tells
+        raise AssertionError(f"{command}\n{self._server_output()}")
+
+    def _stop_server(self, how: signal.Signals) -> None:
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        try:
+            server.send_signal(how)
+            server.wait(2 * HANG)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    def _server_output(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+
+def _port_named(command: str, ports: set[int]) -> int | None:
+    return next((port for port in ports if str(port) in command), None)
+
+
+def installs(text: str) -> Iterator[str]:
+    """Yield what the lines of a block install by pip, as distributions are called."""
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:2] == ["pip", "install"]:
+            for word in words[2:]:
+                if not word.startswith((".", "-")):
+                    yield re.split(r"[\[<>=~!;]", word)[0]
+
+
+def lacking(text: str) -> str | None:
+    """Return which of the packages that a block installs is not there, if one is not."""
+    missing = [name for name in installs(text) if not any(distributions(name=name))]
+    return f"{', '.join(missing)} not installed" if missing else None
+
+
+def _to_run(text: str) -> Iterator[str]:
+    """Yield the commands of a block, without those that made the environment that there is."""
+    for command in re.sub(r"\\\n\s*", "", text).splitlines():
+        if command.startswith("make "):
+            target = command.split()[1]
+            assert re.search(rf"(?m)^{target}:", (ROOT / "Makefile").read_text()), command
+        elif command.strip() and not _NOT_TYPED.match(command):
+            yield command
+
+
+def _matches(expected: str, output: str) -> bool:
+    """Say whether an output is as expected, where ``...`` stands for anything."""
+    pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
+    return re.fullmatch(pattern, output.strip(), re.DOTALL) is not None

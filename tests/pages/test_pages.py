@@ -1,0 +1,66 @@
+"""Every block of code of every page: files are written, commands typed in, answers compared.
+
+A block whose first line names a file (``# shop.py``) is that file. ``sh`` is typed in, in the order
+of the page; a server that it starts runs until the next one. ``python`` without a file's name is
+run, all of a page in one interpreter. ``text`` right below one of them is what it has printed, with
+``...`` for what differs. What cannot be run says why: ``<!-- not run: WHY -->``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pages.blocks import blocks_of
+from pages.session import ROOT, Session, lacking
+from servers.needs import require
+
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the commands are for a POSIX shell"
+)
+
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
+    *(page for page in sorted(DOCS.rglob("*.md")) if DOCS / "spec" not in page.parents),
+]
+RUN = {"python", "sh"}
+KNOWN = RUN | {"text", "html", "javascript", "json", "nginx", "apache", "ini", "toml", "yaml"}
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    assert {block.language for block in blocks_of(page)} <= KNOWN
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))],
+    ids=name,
+)
+def test_what_a_page_says_works_as_it_stands(page: Path, tmp_path: Path) -> None:
+    blocks = [block for block in blocks_of(page) if block.not_run is None]
+    require(None if shutil.which("curl") else "curl is not installed")
+    require(*(lacking(block.text) for block in blocks if block.language == "sh"))
+    with Session(tmp_path) as session:
+        for block in blocks:
+            with _at(f"{name(page)}:{block.line}"):
+                session.type_in(block)
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Let a failure say where in the page it is."""
+    try:
+        yield
+    except AssertionError as error:
+        pytest.fail(f"{where}: {error}", pytrace=False)
