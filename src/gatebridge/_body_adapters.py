@@ -143,7 +143,7 @@ def messages_from_input(
     - `RequestBodyError`: the body ends before its declared length (status 400), or has no declared
       length and is larger than ``max_body_size`` (status 413).
     - `HostError`: ``wsgi.input`` is missing, or breaks PEP 3333.
-    - Whatever ``wsgi.input`` itself raises, as most servers do when the client has left.
+    - Whatever ``wsgi.input`` itself raises, as some servers do when the client has left.
 
     Args:
         environ: Of the request, as the server gave it.
