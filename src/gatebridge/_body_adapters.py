@@ -136,7 +136,7 @@ def messages_from_input(
     end. To be called once for each request.
 
         for message in messages_from_input(environ):
-            parser.write(message["body"])
+            parser.write(message.get("body", b""))
 
     What the iterator raises, after which it gives nothing more:
 
