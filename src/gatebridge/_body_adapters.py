@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from io import BufferedIOBase
 from typing import Any
 
@@ -24,20 +24,19 @@ from gatebridge.errors import ClientDisconnected, HostError
 from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
 
 
-@asynccontextmanager
-async def input_from_receive(
+def input_from_receive(
     scope: Scope,
     receive: Receive,
     *,
     max_body_size: int | None = None,
     window_bytes: int = 262144,
-) -> AsyncGenerator[BufferedIOBase, None]:
+) -> AbstractAsyncContextManager[BufferedIOBase]:
     """Give the body of an HTTP request as a synchronous binary file, for worker threads.
 
-    An async context manager. While its block runs, a task on the event loop receives ahead of the
-    reader, by no more than the window; nobody else may call ``receive``. With ``Expect:
-    100-continue`` nothing is received before the first read. The block has to be entered and left
-    in one task.
+    The file is there for a block of ``async with``. Meanwhile a task on the event loop receives
+    ahead of the reader, by no more than the window; nobody else may call ``receive``. Nothing is
+    received before the first read if the client waits for ``100 Continue``. The block has to be
+    entered and left in one task. ::
 
         async with input_from_receive(scope, receive) as file:
             form = await anyio.to_thread.run_sync(parse, file)
@@ -65,62 +64,25 @@ async def input_from_receive(
             that the last one may go beyond.
 
     Raises:
-        RequestError: On entering: the request is one that `environ_from_scope` refuses (400).
-        RequestBodyError: On entering: the declared length is over ``max_body_size`` (413).
-        HostError: On entering, the scope breaks the ASGI specification; on leaving, a message did.
-        Exception: On leaving: whatever ``receive`` raised, except for an `OSError`, which is a
-            departure. An error of the block is then its ``__context__``.
+        RequestError: The request is one that `environ_from_scope` refuses (400).
+        RequestBodyError: The declared length is over ``max_body_size`` (413).
+        HostError: The scope breaks the ASGI specification; at the end of the block, a message did.
         ValueError: A number is out of range.
+        Exception: At the end of the block, whatever ``receive`` raised, except for an `OSError`,
+            which is a departure. An error of the block is then its ``__context__``.
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
     """
     require_at_least(1, window_bytes=window_bytes)
     require_at_least(0, max_body_size=max_body_size or 0)
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
-    wanted = current_loop().new_signal()
-    body = _ReceivedInput(
+    return _fed_input(
+        receive,
         length=length,
         max_size=max_body_size,
         window_bytes=window_bytes,
         on_demand=on_demand,
-        wake=wanted.set_soon,
-        waiting=nullcontext,
     )
-    failures: list[Exception] = []
-
-    async def feed() -> None:
-        try:
-            await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
-            await body.feed_from(receive, wanted.wait)
-        except Exception as exc:  # noqa: BLE001 - raised at the end of the block
-            failures.append(exc)
-            if isinstance(exc, HostError):
-                body.abort(exc)
-        finally:
-            # At a cancellation too: the block may be waiting for a thread that waits in a read.
-            body.abort(ClientDisconnected("receive"))
-
-    error: BaseException | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(feed)
-        try:
-            yield body
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as exc:  # noqa: BLE001 - raised below; the group would wrap it
-            error = exc
-        finally:
-            body.abort(ClientDisconnected("receive", "the block that read it has ended"))
-            group.cancel_scope.cancel()
-    try:
-        if isinstance(error, ClientDisconnected):  # maybe of the cancellation only
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        if error is not None:
-            raise error
-    finally:
-        del error  # no cycle through the traceback's frames
-        if failures:
-            raise failures.pop()
 
 
 def messages_from_input(
@@ -133,7 +95,7 @@ def messages_from_input(
     False, and a request without a body has that one only. Nothing is read past
     ``CONTENT_LENGTH``, which is the next request of the connection. Where the server sets
     ``wsgi.input_terminated``, a body of no length, or with ``Transfer-Encoding``, is read to its
-    end. To be called once for each request.
+    end. To be called once for each request. ::
 
         for message in messages_from_input(environ):
             parser.write(message.get("body", b""))
@@ -177,6 +139,51 @@ class _ReceivedInput(WsgiInput):
         if threading.get_ident() == self._loop_thread:
             raise own_thread_error()
         return super()._fill()
+
+
+@asynccontextmanager
+async def _fed_input(
+    receive: Receive,
+    **arguments: Any,  # noqa: ANN401 - those of `WsgiInput`
+) -> AsyncGenerator[BufferedIOBase, None]:
+    """Make a file, and feed it from ``receive`` during the block."""
+    wanted = current_loop().new_signal()
+    body = _ReceivedInput(**arguments, wake=wanted.set_soon, waiting=nullcontext)
+    failures: list[Exception] = []
+
+    async def feed() -> None:
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
+            await body.feed_from(receive, wanted.wait)
+        except Exception as exc:  # noqa: BLE001 - raised at the end of the block
+            failures.append(exc)
+            if isinstance(exc, HostError):
+                body.abort(exc)
+        finally:
+            # At a cancellation too: the block may be waiting for a thread that waits in a read.
+            body.abort(ClientDisconnected("receive"))
+
+    error: BaseException | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed)
+        try:
+            yield body
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as exc:  # noqa: BLE001 - raised below; the group would wrap it
+            error = exc
+        finally:
+            body.abort(ClientDisconnected("receive", "the block that read it has ended"))
+            group.cancel_scope.cancel()
+    try:
+        if isinstance(error, ClientDisconnected):  # maybe of the cancellation only
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        if error is not None:
+            raise error
+    finally:
+        del error  # no cycle through the traceback's frames
+        if failures:
+            raise failures.pop()
 
 
 def _messages(body: RequestMessages) -> Iterator[HTTPRequestMessage]:
