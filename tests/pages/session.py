@@ -234,7 +234,7 @@ def _port_named(command: str, ports: set[int]) -> int | None:
 
 def installs(text: str) -> Iterator[str]:
     """Yield what the lines of a block install by pip, as distributions are called."""
-    for line in text.splitlines():
+    for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words[:2] == ["pip", "install"]:
             for word in words[2:]:
