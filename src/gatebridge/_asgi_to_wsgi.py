@@ -89,12 +89,15 @@ class AsgiToWsgi:
             adapter is closed, and how many the application may then take to shut down.
         response_timeout: How many seconds the application may let the server wait for the
             beginning of the response, or for its next part; None for any time.
-        window_bytes: How much of a response may wait for the client, in each request. These are
-            few: each streamed response has one of the server's threads.
+        window_bytes: How many bytes of a response may wait for the client, in each request.
+            Responses that wait are few: each streamed one has one of the server's threads.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
         max_message_size: The largest WebSocket message in bytes that a client may send; a larger
             one ends the connection with code 1009. None for any.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.

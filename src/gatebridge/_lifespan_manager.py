@@ -22,7 +22,7 @@ class LifespanManager:
     in one task and left in another, as test fixtures are; and again once it was left.
 
     The manager is itself an ASGI application, for clients that call one: it calls the given one,
-    with a copy of the state in each scope that comes without.
+    with a copy of the state in each scope that comes without::
 
         manager = LifespanManager(app)
         async with manager as state:
@@ -35,6 +35,9 @@ class LifespanManager:
             cancelled. They are granted also in a task that is itself being cancelled; with None,
             for any time, they are not.
         state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.

@@ -33,7 +33,7 @@ class LifespanShim:
 
     It answers the lifespan protocol for an application that does not speak it (Django, a WSGI
     application in `WsgiToAsgi`, a bare function). One that does takes part: it is started within
-    the context manager that ``lifespan`` gives, and shut down before that is left.
+    the context manager that ``lifespan`` gives, and shut down before that is left::
 
         @asynccontextmanager
         async def lifespan(app):
@@ -50,6 +50,9 @@ class LifespanShim:
         lifespan: Called with ``app`` at each startup, it returns an async or sync context manager;
             a sync one is entered and left in worker threads. Its value is None, or a mapping that
             joins the state, for the application's own startup and for requests.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application, or ``lifespan`` is not callable.

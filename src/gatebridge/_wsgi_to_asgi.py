@@ -44,8 +44,8 @@ class WsgiToAsgi:
             any number.
         idle_timeout: After how many seconds without work a thread ends.
         shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown.
-        window_bytes: How much of a body may wait between client and application, in each direction
-            of each request; about as much again may be in the server's hands.
+        window_bytes: How many bytes of a body may wait between client and application, in each
+            direction of each request; about as many again may be in the server's hands.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
         duplicate_header_limit: How often a header may come in a request, ``Cookie`` too, which
@@ -54,6 +54,9 @@ class WsgiToAsgi:
             ignored, with a warning; CGI names (without a dot) must have a native string.
         errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.
         name: For the names of the threads; by default that of the function, or of the class.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not callable, or a pair of ``environ`` is of the wrong type.

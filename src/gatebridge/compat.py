@@ -231,6 +231,9 @@ class WsgiToAsgi(_WsgiToAsgi):
         duplicate_header_limit: How often a header may come in a request. Oftener, and the answer is
             400. 0 or None for any number.
 
+    Attributes:
+        duplicate_header_limit: As given.
+
     Raises:
         TypeError: ``wsgi_application`` is not callable.
         ValueError: ``duplicate_header_limit`` is less than 0.

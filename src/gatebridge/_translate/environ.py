@@ -41,8 +41,8 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
             value of any number costs linear time.
 
     Returns:
-        A new builtin dict. Every key without a dot has a native string: one latin-1 character for
-        each byte. What is not known is left out, never None or empty.
+        A new builtin dict. Every key without a dot has a native string, which is one latin-1
+        character for each byte. What is not known is left out, never None or empty.
 
     Raises:
         RequestError: The request cannot be translated without guessing; names header or field.
