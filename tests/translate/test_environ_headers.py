@@ -88,7 +88,7 @@ def test_very_many_repeats_are_one_value() -> None:
 def test_a_header_may_come_as_often_as_allowed_and_no_oftener(name: bytes) -> None:
     scope = make_scope(headers=[(name, b"1"), (b"x-other", b""), (name.title(), b"1")])
     environ_from_scope(scope, duplicate_header_limit=2)
-    with pytest.raises(RequestError, match=f"^{name.decode()}: 2 times, more than 1$"):
+    with pytest.raises(RequestError, match=f"^{name.decode()}: sent 2 times, over the limit of 1$"):
         environ_from_scope(scope, duplicate_header_limit=1)
 
 

@@ -67,7 +67,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         )
         query = (get("query_string") or b"").decode("latin-1")
     except (TypeError, AttributeError) as exc:
-        raise HostError("path", "raw_path or query_string not bytes, or root_path no str") from exc
+        raise _wrong_type(scope) from exc
     if query:
         target = f"{target}?{query}"
     version: Any = get("http_version")
@@ -106,8 +106,19 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
             if tls:
                 add_tls(environ, tls)
         except (TypeError, AttributeError) as exc:
-            raise HostError("extensions", f"of the wrong type: {exc}") from exc
+            raise HostError(
+                "extensions", "not a dict, or tls in it is not as its extension has it"
+            ) from exc
     return environ
+
+
+def _wrong_type(scope: Scope) -> HostError:
+    """Return the error of a scope in which a part of the URL is of the wrong type."""
+    for key in ("raw_path", "query_string"):
+        value = scope.get(key)
+        if value and not isinstance(value, bytes):
+            return HostError(key, f"not bytes: {value!r:.80}")
+    return HostError("root_path", f"not a str: {scope.get('root_path')!r:.80}")
 
 
 def _exact_method(method: object) -> str:

@@ -156,7 +156,7 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
             if key is None:
                 key = _key_of_rare_name(name)
             if not key:
-                _logger.debug("request header %r is not passed to the application", name)
+                _logger.debug("request header %.80r is not passed to the application", name)
                 continue
             text = value.strip(b" \t").decode("latin-1")
             if key in environ:
@@ -171,7 +171,9 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
         _refuse_control_characters(items)
     for key, texts in repeated.items():
         if duplicate_limit is not None and len(texts) > duplicate_limit:
-            raise RequestError(_name_of(key), f"{len(texts)} times, more than {duplicate_limit}")
+            raise RequestError(
+                _name_of(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
+            )
         environ[key] = _join(key, texts)
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
         _settle_length(environ)
@@ -190,7 +192,7 @@ def _settle_length(environ: WSGIEnvironment) -> None:
 
 
 def _name_of(key: str) -> str:
-    return key.removeprefix("HTTP_").replace("_", "-").lower()
+    return key.removeprefix("HTTP_").replace("_", "-").lower()[:80]
 
 
 def _join(key: str, texts: list[str]) -> str:
@@ -208,7 +210,7 @@ def _join(key: str, texts: list[str]) -> str:
 def _refuse_control_characters(items: HeaderList) -> None:
     for name, value in items:
         if re.search(rb"[\r\n\0]", value):
-            raise RequestError(name.decode("latin-1"), f"CR, LF or NUL in {value[:80]!r}")
+            raise RequestError(name[:80].decode("latin-1"), f"CR, LF or NUL in {value[:80]!r}")
 
 
 def _describe_bad_item(items: Iterable[Any]) -> str:
@@ -256,7 +258,7 @@ def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]
                 continue
             name = _name_of_rare_key(key)
         if not name:
-            _logger.debug("environ key %r is not passed on as a header", key)
+            _logger.debug("environ key %.80r is not passed on as a header", key)
             continue
         raw = value.encode("latin-1").strip(b" \t")
         if raw or key[:5] == "HTTP_":  # an empty CONTENT_TYPE or CONTENT_LENGTH means absent

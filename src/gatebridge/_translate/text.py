@@ -16,7 +16,7 @@ def bytes_from_native(key: str, value: object) -> bytes:
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
-        raise HostError(key, f"a character beyond U+00FF: {value!r:.80}") from None
+        raise HostError(key, f"a character beyond U+00FF in {value!r:.80}") from None
 
 
 def bytes_from_text(field: str, text: str) -> bytes:
@@ -40,6 +40,12 @@ def native_from_text(field: str, text: object) -> str:
     """
     exact = exact_str(field, text)
     return exact if exact.isascii() else bytes_from_text(field, exact).decode("latin-1")
+
+
+def request_line(method: object, path: object) -> str:
+    """Return what a log says of a request: short, one line, whatever its client has sent."""
+    shown = method if isinstance(method, str) and method.isprintable() else repr(method)
+    return f"{shown:.80} {path!r:.200}"
 
 
 def exact_str(field: str, value: object) -> str:
