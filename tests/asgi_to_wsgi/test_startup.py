@@ -305,7 +305,7 @@ def test_what_is_no_asgi_application_is_refused() -> None:
     refused: list[tuple[Any, str]] = [
         (wsgi, "takes two arguments, as for WSGI, not three"),
         (none, "needs no argument: .*; call it first if it is a factory"),
-        (four, "not called with scope, receive and send"),
+        (four, "takes neither scope, receive and send nor"),
         (3, "not callable"),
     ]
     for app, text in refused:

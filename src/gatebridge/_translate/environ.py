@@ -10,7 +10,7 @@ from typing import Any
 from gatebridge._translate.headers import add_headers
 from gatebridge._translate.host import DEFAULT_PORTS, split_host, with_brackets, without_brackets
 from gatebridge._translate.paths import environ_paths
-from gatebridge._translate.text import exact_str, native_from_text
+from gatebridge._translate.text import MAX_REMEMBERED, exact_str, native_from_text
 from gatebridge._translate.tls import add_tls
 from gatebridge._version import __version__
 from gatebridge.errors import HostError
@@ -139,7 +139,10 @@ def _protocol(version: object) -> str:
 def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
     """Add ``SERVER_NAME`` and ``SERVER_PORT``, which are never missing and never empty."""
     host = environ.get("HTTP_HOST")
-    named_host, named_port = split_host(host) if host is not None else ("", "")
+    named_host = named_port = ""
+    if host is not None:
+        split = split_host if len(host) <= MAX_REMEMBERED else split_host.__wrapped__
+        named_host, named_port = split(host)
     name, port = _address("server", server) if server else (None, None)
     if name and port is not None:
         environ["SERVER_NAME"] = _server_name(name)
@@ -153,7 +156,8 @@ def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
     """Add ``REMOTE_*`` as far as they are known; no name is looked up."""
     host, port = _address("client", client)
     if host:
-        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = _remote_address(host)
+        native = _remote_address if len(host) <= MAX_REMEMBERED else _remote_address.__wrapped__
+        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = native(host)
         if port:
             environ["REMOTE_PORT"] = str(port)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gatebridge._translate.text import bytes_from_native
+from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native
 from gatebridge.errors import GatebridgeError, HostError, RequestError
 from gatebridge.types import WSGIEnvironment
 
@@ -34,7 +34,8 @@ _UNKNOWN = b"?"  # in place of the header name of an environ key
 _HIDDEN = ""  # the environ key of a header that the application shall not see
 
 # Names that browsers, proxies and HTTP libraries send. Others are translated once and remembered in
-# a bounded cache, so that a client that invents names can neither fill the memory nor evict these.
+# a bounded cache, so that a client that invents names can neither fill the memory nor evict these;
+# long ones are not remembered.
 _COMMON_NAMES = """
     accept accept-charset accept-encoding accept-language access-control-request-headers
     access-control-request-method authorization cache-control cdn-loop cf-connecting-ip cf-ray
@@ -154,7 +155,8 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
             values.append(value)
             key = _KEY_OF_NAME.get(name)
             if key is None:
-                key = _key_of_rare_name(name)
+                short = len(name) <= MAX_REMEMBERED
+                key = _key_of_rare_name(name) if short else _key_of_rare_name.__wrapped__(name)
             if not key:
                 _logger.debug("request header %.80r is not passed to the application", name)
                 continue
@@ -256,7 +258,8 @@ def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]
         if name is _UNKNOWN:
             if key[:5] != "HTTP_":
                 continue
-            name = _name_of_rare_key(key)
+            short = len(key) <= MAX_REMEMBERED
+            name = _name_of_rare_key(key) if short else _name_of_rare_key.__wrapped__(key)
         if not name:
             _logger.debug("environ key %.80r is not passed on as a header", key)
             continue

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gatebridge.errors import HostError, RequestError
 
+MAX_REMEMBERED = 256
+"""The longest text from outside, in characters or bytes, that a cache may keep."""
+
 
 def bytes_from_native(key: str, value: object) -> bytes:
     """Return the bytes that a native string of the environ stands for.
