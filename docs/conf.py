@@ -20,7 +20,7 @@ extensions = [
 # Nothing may point nowhere: `make docs` turns warnings into errors.
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_heading_anchors = 3
 
 # Docstrings say `WsgiToAsgi`, which is a link wherever it can be one.
@@ -39,4 +39,4 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 pygments_style = "default"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"

@@ -1,7 +1,7 @@
 """The names and arguments of a2wsgi, asgiref and Starlette, for code that was written for those.
 
 What is behind the names is `gatebridge.WsgiToAsgi` and `gatebridge.AsgiToWsgi`; who writes new code
-takes these. docs/how-to/migrating tells what differs.
+takes these. The how-to guides on migrating tell what differs.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class ASGIResponder(ASGIMiddleware):
 
 
 class WSGIMiddleware(_WsgiToAsgi):
-    """``a2wsgi.WSGIMiddleware``, and Starlette's: an ASGI application that serves a WSGI one.
+    """``WSGIMiddleware`` of a2wsgi, Starlette and Uvicorn: serves a WSGI application.
 
     Args:
         app: The WSGI application.
@@ -190,7 +190,7 @@ class WSGIMiddleware(_WsgiToAsgi):
         TypeError: ``app`` is not callable.
         ValueError: ``workers`` is less than 1.
 
-    Source: a2wsgi 1.10; Starlette 1.0.
+    Source: a2wsgi 1.10; Starlette 1.10; Uvicorn 0.54.
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
@@ -269,7 +269,7 @@ def build_environ(scope: Scope, body: bytes | InputStream) -> dict[str, Any]:
         RequestError: As `gatebridge.environ_from_scope`.
         HostError: As `gatebridge.environ_from_scope`.
 
-    Source: Starlette 1.0; a2wsgi 1.10.
+    Source: Starlette 1.10; a2wsgi 1.10.
     """
     file = io.BytesIO(body) if isinstance(body, bytes) else body
     return environ_from_scope(scope, body=file)
