@@ -73,7 +73,7 @@ class LifespanManager:
             RuntimeError: It runs already.
         """
         if self._lifespan is not None:
-            raise RuntimeError("the lifespan has begun already")
+            raise RuntimeError("LifespanManager: entered already; leave the block first")
         self._lifespan = lifespan = Lifespan(self.app, required=False, state=self._state)
         self._task = start_task(lifespan.run)
         try:

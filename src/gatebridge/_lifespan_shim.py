@@ -92,7 +92,9 @@ class LifespanShim:
                 stack.enter_context(self._states.hold(state))
             mapping = await stack.enter_async_context(self._given_lifespan())
             if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
+                raise TypeError(
+                    f"lifespan: its value is neither None nor a mapping: {mapping!r:.80}"
+                )
             state.update(mapping or {})
             try:
                 await stack.enter_async_context(running(self.app, state))
@@ -112,7 +114,7 @@ class LifespanShim:
         if hasattr(manager, "__enter__"):
             return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
         raise TypeError(
-            f"lifespan: it gave no context manager: {manager!r:.80}; "
+            f"lifespan: returned no context manager: {manager!r:.80}; "
             "decorate a generator function by contextlib.asynccontextmanager"
         )
 

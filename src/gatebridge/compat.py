@@ -22,6 +22,7 @@ from gatebridge._concurrency.pool import WorkerPool
 from gatebridge._concurrency.portal import Portal, refuse_thread_of
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
+from gatebridge._translate.text import request_line
 from gatebridge._wsgi_to_asgi import WsgiToAsgi as _WsgiToAsgi
 from gatebridge.errors import UnavailableError
 from gatebridge.types import (
@@ -118,7 +119,7 @@ class ASGIMiddleware(AsgiToWsgi):
             return super()._open_portal()
         if self._pid != os.getpid():
             raise UnavailableError(
-                "loop", "it was made in the process that this one was forked from"
+                "loop", "made in the process that this one was forked from; make it after the fork"
             )
         return open_loop(self._loop, self._startup_timeout)
 
@@ -148,8 +149,8 @@ class ASGIMiddleware(AsgiToWsgi):
         with anyio.CancelScope() as cancel:
             await self.app(scope, receive, send_and_see)
         if cancel.cancelled_caught:
-            method, path = scope.get("method"), scope["path"]
-            _logger.info("%s %r: cancelled %g seconds after the response", method, path, seconds)
+            request = request_line(scope.get("method", scope["type"]), scope["path"])
+            _logger.info("%s: cancelled %g seconds after the response", request, seconds)
 
 
 class ASGIResponder(ASGIMiddleware):
