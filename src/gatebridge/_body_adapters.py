@@ -60,8 +60,8 @@ def input_from_receive(
         scope: Of type ``"http"``; the length that its headers declare is the file's.
         receive: The server's callable.
         max_body_size: The largest body in bytes, None for any.
-        window_bytes: How much of the body may wait for the reader; a message is never split, so
-            that the last one may go beyond.
+        window_bytes: How many bytes of the body may wait for the reader; a message is never split,
+            so that the last one may go beyond.
 
     Raises:
         RequestError: The request is one that `environ_from_scope` refuses (400).

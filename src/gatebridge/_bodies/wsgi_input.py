@@ -41,6 +41,7 @@ class WsgiInput(io.BufferedIOBase):
         wake: Called when `wants_more` has become true, mostly in the worker's thread; returns
             False if the loop has ended.
         waiting: Makes a context manager that the worker waits in.
+        request: What a log says of the request.
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
     """
@@ -54,6 +55,7 @@ class WsgiInput(io.BufferedIOBase):
         on_demand: bool,
         wake: Callable[[], bool],
         waiting: Callable[[], AbstractContextManager[object]],
+        request: str,
     ) -> None:
         self._length = length
         self._max_size = max_size
@@ -61,6 +63,7 @@ class WsgiInput(io.BufferedIOBase):
         self._on_demand = on_demand
         self._wake = wake
         self._gate = Gate(waiting, wake)
+        self._request = request
         self._lock = threading.RLock()  # guards all below; reentrant as that of ResponseChannel
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
@@ -92,13 +95,16 @@ class WsgiInput(io.BufferedIOBase):
             error = None
             if self._length is None:
                 if self._max_size is not None and self._received > self._max_size:
-                    error = RequestBodyError("body", f"more than {self._max_size} bytes", 413)
+                    error = RequestBodyError(
+                        "body", f"over the limit of {self._max_size} bytes", 413
+                    )
                     body = b""
             elif self._received > self._length:
                 if before <= self._length:
                     _logger.warning(
-                        "the request's body is longer than its Content-Length of %d bytes; "
+                        "%s: the body is longer than its Content-Length of %d bytes; "
                         "the surplus is ignored",
+                        self._request,
                         self._length,
                     )
                 body = body[: max(self._length - before, 0)]
@@ -280,7 +286,7 @@ def promised_body(environ: WSGIEnvironment, max_size: int | None) -> tuple[int |
     """
     length = int(environ["CONTENT_LENGTH"]) if "CONTENT_LENGTH" in environ else None
     if max_size is not None and length is not None and length > max_size:
-        raise RequestBodyError("content-length", f"more than {max_size} bytes", 413)
+        raise RequestBodyError("body", f"over the limit of {max_size} bytes", 413)
     # To receive makes the server send 100 Continue, unknown to HTTP/1.0 (RFC 9110 section 10.1.1).
     expect: str = environ.get("HTTP_EXPECT", "")
     on_demand = expect.lower() == "100-continue" and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
