@@ -6,10 +6,9 @@ Both are what the adapters themselves read bodies by, without the rest of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from io import BufferedIOBase
-from typing import Any
 
 import anyio.lowlevel
 
@@ -20,6 +19,7 @@ from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.portal import own_thread_error
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
+from gatebridge._translate.text import request_line
 from gatebridge.errors import ClientDisconnected, HostError
 from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
 
@@ -76,13 +76,20 @@ def input_from_receive(
     require_at_least(1, window_bytes=window_bytes)
     require_at_least(0, max_body_size=max_body_size or 0)
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
-    return _fed_input(
-        receive,
-        length=length,
-        max_size=max_body_size,
-        window_bytes=window_bytes,
-        on_demand=on_demand,
-    )
+    request = request_line(scope["method"], scope["path"])
+
+    def make_input(wake: Callable[[], bool]) -> _ReceivedInput:
+        return _ReceivedInput(
+            request=request,
+            length=length,
+            max_size=max_body_size,
+            window_bytes=window_bytes,
+            on_demand=on_demand,
+            wake=wake,
+            waiting=nullcontext,
+        )
+
+    return _fed_input(receive, make_input)
 
 
 def messages_from_input(
@@ -128,27 +135,25 @@ def messages_from_input(
 
 
 class _ReceivedInput(WsgiInput):
-    """A file that can be read by any thread but that of the loop that it was made on."""
+    """A file that can be read by any thread but that of the loop that feeds it."""
 
-    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - those of `WsgiInput`
-        super().__init__(**arguments)
-        self._loop_thread = threading.get_ident()
+    loop_thread: int | None = None
 
     def _fill(self) -> bool:
         # Also if there is something to read: or else it would depend on the client's pace.
-        if threading.get_ident() == self._loop_thread:
+        if threading.get_ident() == self.loop_thread:
             raise own_thread_error()
         return super()._fill()
 
 
 @asynccontextmanager
 async def _fed_input(
-    receive: Receive,
-    **arguments: Any,  # noqa: ANN401 - those of `WsgiInput`
+    receive: Receive, make_input: Callable[[Callable[[], bool]], _ReceivedInput]
 ) -> AsyncGenerator[BufferedIOBase, None]:
     """Make a file, and feed it from ``receive`` during the block."""
     wanted = current_loop().new_signal()
-    body = _ReceivedInput(**arguments, wake=wanted.set_soon, waiting=nullcontext)
+    body = make_input(wanted.set_soon)
+    body.loop_thread = threading.get_ident()
     failures: list[Exception] = []
 
     async def feed() -> None:
