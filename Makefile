@@ -9,8 +9,8 @@ RUN := $(BIN)/python
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help docs demo serve test test-servers compatibility lint format typecheck tests bench \
-    bench-translation clean
+.PHONY: help demo serve test test-servers compatibility conformance docs lint format typecheck \
+    tests bench bench-translation clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ docs: $(VENV)/.dev ## the documentation as a site, in build/docs; a warning is a
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
 	@echo "built: build/docs/index.html"
 
-test: lint typecheck tests ## everything: linters, type checkers, tests, coverage, clauses
+test: lint typecheck docs tests ## everything: linters, type checkers, site, tests, coverage, clauses
 
 test-servers: $(VENV)/.dev ## every framework on every server; `make test` has each of them once
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers
@@ -43,7 +43,10 @@ typecheck: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/basedpyright src
 
 tests: $(VENV)/.dev ## pytest with branch coverage and the table of clauses
-	$(RUN) -m pytest -n 2 --dist loadgroup --conformance --cov
+	$(RUN) -m pytest -n 2 --dist loadgroup --conformance --cov $(PYTEST_OPTIONS)
+
+conformance: ## the tests, and docs/reference/conformance.md from their results
+	$(MAKE) tests PYTEST_OPTIONS=--conformance-file=docs/reference/conformance.md
 
 format: $(VENV)/.dev ## put the code into form
 	$(BIN)/ruff check --fix .

@@ -7,10 +7,16 @@ import nox
 nox.options.error_on_missing_interpreters = False
 nox.needs_version = ">=2025.2.9"
 
+# What does not depend on the interpreter: `make test` has run it.
+ONCE = ["benchmarks", "conformance", "pages", "peers"]
+
 
 @nox.session(python=nox.project.python_versions(nox.project.load_toml()))
 def tests(session: nox.Session) -> None:
     """Run the tests against the installed package; coverage is the business of `make test`."""
     session.install("--quiet", "--upgrade", "pip>=25.1")
     session.install("--quiet", ".", "--group", "test")
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
+    ignored = [f"--ignore=tests/{folder}" for folder in ONCE]
+    session.run(
+        "python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *ignored, *session.posargs
+    )

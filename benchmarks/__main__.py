@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,10 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmarks import overview
 from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI
-from benchmarks.chart import chart
-from benchmarks.report import Section, markdown, section_table, target_table
-from benchmarks.suite import Suite
+from benchmarks.chart import THEMES, chart
+from benchmarks.record import Record
+from benchmarks.report import Section, Target, markdown, section_table, target_table
+from benchmarks.suite import Rows, Suite
 from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI
 
 SUITES = {suite.name: suite for suite in (WSGI_TO_ASGI, ASGI_TO_WSGI)}
@@ -30,8 +32,16 @@ def main() -> None:
     for name in arguments.directions:
         suite = SUITES[name]
         parts = [part for part in suite.parts if part in arguments.parts]
-        if parts:
+        if parts and not arguments.redraw:
             _report(suite, parts, console, arguments)
+    records = {name: arguments.output / f"{name}.json" for name in SUITES}
+    found = {name: Record.load(path) for name, path in records.items() if path.exists()}
+    for name, record in found.items():
+        for path in _write(SUITES[name], record, arguments.output):
+            console.print(f"written: {os.path.relpath(path)}", soft_wrap=True)
+    rows = overview.rows_of({SUITES[name].title: record.sections for name, record in found.items()})
+    if rows:
+        list(_draw(arguments.output / "overview", overview.TITLE, overview.UNIT, rows))
 
 
 def _arguments() -> argparse.Namespace:
@@ -50,6 +60,11 @@ def _arguments() -> argparse.Namespace:
         choices=SUITES,
         dest="directions",
         help="which adapter to measure; both by default",
+    )
+    parser.add_argument(
+        "--redraw",
+        action="store_true",
+        help="measure nothing; make the reports and the charts anew of what was measured",
     )
     parser.add_argument("--quick", action="store_true", help="few rounds, to see that all works")
     parser.add_argument(
@@ -70,26 +85,47 @@ def _report(
     suite: Suite, parts: Sequence[str], console: Console, arguments: argparse.Namespace
 ) -> None:
     """Measure some parts of one direction, and show and write what was found."""
-    sections = _measure(suite, parts, console, quick=arguments.quick)
-    targets = [] if arguments.quick else suite.targets_of(sections)
-    for section in sections.values():
+    command = _command(parts if parts != list(suite.parts) else [], quick=arguments.quick)
+    record = Record(
+        command,
+        arguments.quick,
+        _measure(suite, parts, console, quick=arguments.quick),
+        _versions(suite.packages),
+    )
+    for section in record.sections.values():
         console.print(section_table(section) if section.rows else "", section.remarks)
+    targets = _targets(suite, record)
     if targets:
         console.print(target_table(targets))
-    preface = [suite.preface, _command(suite, parts, quick=arguments.quick)]
-    if arguments.quick:
-        preface.append("**A quick run: it shows that the suite works, and nothing else.**")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    panels = [panel for section in sections.values() for panel in section.panels]
-    versions = _versions(suite.packages)
-    files = {
-        "md": markdown(suite.title, "\n\n".join(preface), targets, sections.values(), versions),
-        "svg": chart(suite.title, f"{suite.title}: the numbers of {suite.name}.md.", panels),
-    }
-    for ending, text in files.items():
-        path = arguments.output / f"{suite.name}.{ending}"
-        path.write_text(text, "utf-8")
-        console.print(f"written: {os.path.relpath(path)}", soft_wrap=True)
+    record.save(arguments.output / f"{suite.name}.json")
+
+
+def _write(suite: Suite, record: Record, output: Path) -> Iterator[Path]:
+    """Make the report and the charts of what was measured."""
+    preface = [suite.preface, f"Measured by `{record.command}`."]
+    if record.quick:
+        preface.append("**A quick run: it shows that the suite works, and nothing else.**")
+    path = output / f"{suite.name}.md"
+    targets, sections = _targets(suite, record), record.sections.values()
+    text = markdown(suite.title, "\n\n".join(preface), targets, sections, record.versions)
+    path.write_text(text, "utf-8")
+    yield path
+    for part, section in record.sections.items():
+        if section.rows:
+            title = f"{suite.title}: {section.title.lower()}"
+            yield from _draw(output / f"{suite.name}-{part}", title, section.unit, section.rows)
+
+
+def _draw(path: Path, title: str, unit: str, rows: Rows) -> Iterator[Path]:
+    for name, theme in THEMES.items():
+        drawn = path.with_name(f"{path.name}-{name}.svg")
+        drawn.write_text(chart(title, f"{unit}.", rows, theme), "utf-8")
+        yield drawn
+
+
+def _targets(suite: Suite, record: Record) -> list[Target]:
+    return [] if record.quick else suite.targets_of(record.sections)
 
 
 def _measure(
@@ -117,9 +153,8 @@ def _advance(progress: Progress, task: TaskID, what: str, share: float) -> None:
     progress.update(task, description=what, advance=share)
 
 
-def _command(suite: Suite, parts: Sequence[str], *, quick: bool) -> str:
-    words = ["python -m benchmarks", *([] if parts == list(suite.parts) else parts)]
-    return f"Measured by `{' '.join([*words, '--quick'] if quick else words)}`."
+def _command(parts: Sequence[str], *, quick: bool) -> str:
+    return " ".join(["python -m benchmarks", *parts, *(["--quick"] if quick else [])])
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from benchmarks.child import ChildEnded, in_child
 from benchmarks.measure import Failure, ratio
-from benchmarks.report import Cell, Panel, Section
+from benchmarks.report import Cell, Section
 
 FLOOR = "raw hop"
 LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
@@ -61,15 +61,6 @@ def in_one_process(
         title="In one process",
         unit="Time per request as a multiple of gatebridge's; less is better",
         rows={", ".join(key): row for key, row in rows.items()},
-        panels=[
-            Panel(
-                f"In one process, {how} ({loop})",
-                "time, as a multiple of gatebridge's",
-                {key[0]: row for key, row in rows.items() if key[1:] == (how, loop)},
-            )
-            for how in concurrencies
-            for loop in LOOPS[-1:]
-        ],
         remarks=remarks + ended_early,
     )
 

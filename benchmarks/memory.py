@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.child import ChildEnded, in_child
-from benchmarks.report import Cell, Panel, Section
+from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
 
 CEILING = 700.0  # MiB above idle, at which a contender is stopped
@@ -59,7 +59,6 @@ def with_a_stalled_peer(
         title=title,
         unit="MiB above the idle process, at the peak; less is better",
         rows=rows,
-        panels=[Panel(title, "MiB above the idle process", rows, base=0.1)],
         remarks=f"{remarks} Who takes more than {CEILING:g} MiB is stopped there.",
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.markup import escape
 from rich.table import Table
@@ -45,23 +45,6 @@ def number_text(number: float) -> str:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """A part of the chart.
-
-    Attributes:
-        title: What it shows.
-        unit: What the numbers are.
-        groups: The bars by contender, by the label of the group.
-        base: The number at which a bar has no length.
-    """
-
-    title: str
-    unit: str
-    groups: dict[str, dict[str, Cell]]
-    base: float = 1.0
-
-
-@dataclass(frozen=True)
 class Section:
     """Rows of one kind: a table of the report.
 
@@ -69,14 +52,12 @@ class Section:
         title: What was measured.
         unit: What the numbers are, and which are better.
         rows: The cells by contender, by the name of the work.
-        panels: What the chart shows of it.
         remarks: Sentences to read the numbers by.
     """
 
     title: str
     unit: str
     rows: dict[str, dict[str, Cell]]
-    panels: list[Panel] = field(default_factory=list)
     remarks: str = ""
 
     @property

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from benchmarks.asgi_to_wsgi.contenders import CONTENDERS
 from benchmarks.inprocess import LOOPS
 from benchmarks.processes import gunicorn, uvicorn
-from benchmarks.report import Cell, Panel, Section
+from benchmarks.report import Cell, Section
 from benchmarks.servers import TITLE, UNIT, measure_row
 from benchmarks.wrk import INSTALL
 
@@ -40,7 +40,6 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         title=TITLE,
         unit=UNIT,
         rows=rows,
-        panels=[Panel(TITLE, "requests per second, as a multiple of gatebridge's", rows)],
         remarks=f"The adapters are on one Gunicorn worker with {THREADS} threads (gthread), with "
         f"{LOOPS[-1]} as event loop. The last columns have no adapter: a plain WSGI application "
         "with the same answer on the same server, and the ASGI application itself on Uvicorn "

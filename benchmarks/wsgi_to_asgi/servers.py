@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from benchmarks.processes import gunicorn, uvicorn
-from benchmarks.report import Cell, Panel, Section
+from benchmarks.report import Cell, Section
 from benchmarks.servers import TITLE, UNIT, measure_row
 from benchmarks.wrk import INSTALL
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
@@ -35,7 +35,6 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         title=TITLE,
         unit=UNIT,
         rows=rows,
-        panels=[Panel(TITLE, "requests per second, as a multiple of gatebridge's", rows)],
         remarks="The adapters are on Uvicorn (httptools, uvloop, one process). The last column is "
         f"the application itself on one Gunicorn worker with {THREADS} threads. Only answers of "
         "status 2xx and 3xx count; beside them stands how many of all were errors.",

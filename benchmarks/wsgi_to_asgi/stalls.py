@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import Failure
 from benchmarks.processes import Server, served, uvicorn
-from benchmarks.report import Cell, Panel, Section
+from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
 
@@ -49,7 +49,6 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         unit="Median time of a small request as a multiple of the same adapter's without stalled "
         "clients; less is better",
         rows=rows,
-        panels=[Panel(TITLE, "time, as a multiple of that without them", rows)],
         remarks=f"On Uvicorn, with {THREADS} threads: two servers, one of them with stalled "
         "clients, are asked in turns. A stalled client reads nothing of a download of 16 MiB, or "
         "sends 64 KiB of an upload of 1 MiB and no more.",

@@ -25,13 +25,13 @@ from benchmarks.asgi_to_wsgi import inprocess as a2w_inprocess  # noqa: E402
 from benchmarks.asgi_to_wsgi import memory as a2w_memory  # noqa: E402
 from benchmarks.asgi_to_wsgi import servers as a2w_servers  # noqa: E402
 from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
-from benchmarks.chart import COLOURS, chart, ticks  # noqa: E402
+from benchmarks.chart import MARKS, THEMES, chart, domain, ticks  # noqa: E402
 from benchmarks.child import ChildEnded, in_child  # noqa: E402
 from benchmarks.inprocess import LOOPS, Results, cells  # noqa: E402
 from benchmarks.measure import Failure, interleave, ratio  # noqa: E402
+from benchmarks.record import Record  # noqa: E402
 from benchmarks.report import (  # noqa: E402
     Cell,
-    Panel,
     Section,
     Target,
     markdown,
@@ -44,6 +44,7 @@ from benchmarks.wsgi_to_asgi import apps as wsgi_apps  # noqa: E402
 from benchmarks.wsgi_to_asgi import inprocess as w2a_inprocess  # noqa: E402
 from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI  # noqa: E402
 
+from benchmarks import overview  # noqa: E402
 from gatebridge import AsgiToWsgi  # noqa: E402
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment  # noqa: E402
 
@@ -98,13 +99,68 @@ def test_a_quick_run_reports_every_row_of_gatebridge_as_measured(
         assert (floor != "-") == names[line[0].split(",")[0]]
 
 
+@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("suite", [WSGI_TO_ASGI, ASGI_TO_WSGI], ids=lambda suite: suite.name)
-def test_a_quick_run_draws_a_chart_with_a_name(report: Path, suite: Suite) -> None:
-    root = ET.parse(report / f"{suite.name}.svg").getroot()
+def test_a_quick_run_draws_charts_with_a_name(report: Path, suite: Suite, theme: str) -> None:
+    root = ET.parse(report / f"{suite.name}-inprocess-{theme}.svg").getroot()
 
-    assert root.findtext(f"{SVG}title") == suite.title
+    assert root.findtext(f"{SVG}title") == f"{suite.title}: in one process"
     assert root.findtext(f"{SVG}desc")
     assert "gatebridge" in {text.text for text in root.iter(f"{SVG}text")}
+
+
+def test_a_quick_run_draws_the_overview_of_both_directions(report: Path) -> None:
+    root = ET.parse(report / "overview-light.svg").getroot()
+
+    labels = {text.text for text in root.iter(f"{SVG}text")}
+    assert {"WSGI → ASGI: small", "ASGI → WSGI: small"} <= labels
+
+
+def test_what_was_measured_is_drawn_again_without_measuring(
+    report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for suite in (WSGI_TO_ASGI, ASGI_TO_WSGI):
+        shutil.copy(report / f"{suite.name}.json", tmp_path)
+    arguments = ["benchmarks", "--redraw", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+
+    benchmarks_main()
+
+    before, after = ({path.name: path.read_text("utf-8") for path in folder.iterdir()}
+                     for folder in (report, tmp_path))  # fmt: skip
+    assert after == before
+
+
+def test_a_record_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
+    rows = {"small": {"gatebridge": Cell(1.0), "peer": Cell(700.0, "hangs", or_more=True)}}
+    record = Record("make bench", False, {"part": Section("T", "U", rows, "R.")}, {"peer": "1"})
+
+    record.save(tmp_path / "record.json")
+
+    assert Record.load(tmp_path / "record.json") == record
+
+
+def test_the_overview_has_every_row_that_its_rule_names() -> None:
+    in_process = {
+        f"{work}, {how}, {loop}": {"gatebridge": Cell(1.0), "raw hop": Cell(0.5), "a2wsgi": Cell(2)}
+        for work in ("small", "large")
+        for how in ("alone", "20 concurrent")
+        for loop in ("asyncio", "uvloop")
+    }
+    servers = {"Flask, 20": {"gatebridge": Cell(1.0), "gunicorn": Cell(9.0), "a2wsgi": Cell(0.5)}}
+    sections = {
+        "servers": Section("", "", servers),
+        "inprocess": Section("", "", in_process),
+        "memory": Section("", "", {"1 GiB": {"gatebridge": Cell(1.0)}}),
+    }
+
+    rows = overview.rows_of({"WSGI applications on ASGI servers": sections})
+
+    assert rows == {
+        "WSGI → ASGI: Flask, 20": {"gatebridge": Cell(1.0), "a2wsgi": Cell(2.0)},
+        "WSGI → ASGI: small": {"gatebridge": Cell(1.0), "a2wsgi": Cell(2)},
+        "WSGI → ASGI: large": {"gatebridge": Cell(1.0), "a2wsgi": Cell(2)},
+    }
 
 
 def test_contenders_take_turns_and_a_failure_ends_the_turns_of_one() -> None:
@@ -191,7 +247,18 @@ def test_the_report_has_a_column_for_whoever_is_in_any_row() -> None:
     assert "| peer | 1.0 |" in text
 
 
-def test_a_bar_is_as_long_as_its_number_on_a_logarithmic_scale() -> None:
+def middles(root: ET.Element) -> dict[str, float]:
+    """Return where the marks of a chart are, from the left, by contender."""
+    places = {}
+    for group in root.iter(f"{SVG}g"):
+        name = (group.findtext(f"{SVG}title") or "").partition(":")[0]
+        (mark,) = (part for part in group if part.tag != f"{SVG}title")
+        corners = [float(corner.split(",")[0]) for corner in mark.get("points", "").split()]
+        places[name] = (min(corners) + max(corners)) / 2 if corners else float(mark.attrib["cx"])
+    return places
+
+
+def test_a_mark_stands_at_its_number_on_a_logarithmic_scale() -> None:
     cells = {
         "gatebridge": Cell(1.0),
         "a2wsgi": Cell(10.0),
@@ -200,16 +267,31 @@ def test_a_bar_is_as_long_as_its_number_on_a_logarithmic_scale() -> None:
         "hypercorn": Cell(note="<hangs>"),
     }
 
-    root = ET.fromstring(chart("Title", "Text", [Panel("Panel", "unit", {"small": cells})]))
+    root = ET.fromstring(chart("Title", "Unit.", {"small": cells}, THEMES["dark"]))
 
-    lengths = {
-        title.text.partition(":")[0]: float(bar.attrib["width"])
-        for bar in root.iter(f"{SVG}rect")
-        if (title := bar.find(f"{SVG}title")) is not None and title.text
-    }
-    assert lengths["asgiref"] == pytest.approx(2 * lengths["a2wsgi"], abs=0.2)
-    assert lengths["uvicorn"] == pytest.approx(lengths["a2wsgi"], abs=0.2)
-    assert "hypercorn: <hangs>" in {text.text for text in root.iter(f"{SVG}text")}
+    places = middles(root)
+    decade = places["a2wsgi"] - places["gatebridge"]
+    assert decade > 30
+    assert places["asgiref"] - places["a2wsgi"] == pytest.approx(decade, abs=0.2)
+    assert places["gatebridge"] - places["uvicorn"] == pytest.approx(decade, abs=0.2)
+    assert "hypercorn" not in places
+    assert "<hangs>" in {text.text for text in root.iter(f"{SVG}text")}
+
+
+def test_equal_numbers_do_not_hide_each_other() -> None:
+    cells = {"gatebridge": Cell(1.0), "a2wsgi": Cell(1.0), "asgiref": Cell(1.01)}
+
+    root = ET.fromstring(chart("Title", "Unit.", {"small": cells}, THEMES["light"]))
+
+    marks = [next(iter(group)) for group in root.iter(f"{SVG}g")]
+    assert len({mark.get("points") or mark.attrib["cy"] for mark in marks}) == 3
+
+
+def test_the_scale_holds_every_number_and_one() -> None:
+    for numbers in ([], [1.0], [5.0, 50.0], [0.2, 0.3]):
+        low, high = domain(numbers)
+        assert all(low < number < high for number in [*numbers, 1.0])
+        assert high / low >= 3.99
 
 
 @pytest.mark.parametrize(
@@ -412,11 +494,11 @@ def test_without_a_client_or_a_server_the_report_says_so(
     assert f"{missing} is not installed" in section.remarks.lower()
 
 
-def test_every_contender_has_a_colour() -> None:
+def test_every_contender_has_a_mark() -> None:
     from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI
     from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
 
-    assert {*ASGI, *WSGI, "raw hop", a2w_servers.GUNICORN, a2w_servers.UVICORN} <= COLOURS.keys()
+    assert {*ASGI, *WSGI, "raw hop", a2w_servers.GUNICORN, a2w_servers.UVICORN} <= MARKS.keys()
 
 
 def test_a_part_that_a_direction_has_not_is_refused(

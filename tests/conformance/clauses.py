@@ -13,6 +13,7 @@ _TESTED = {"yes": True, "-": False}
 class Clause:
     """A row of sections 1 to 7."""
 
+    section: str
     id: str
     level: str
     directions: tuple[str, ...]
@@ -26,10 +27,12 @@ class Clause:
 class Decision:
     """A row of section 8. It needs no test: the clauses that refer to it do."""
 
+    section: str
     id: str
     requirement: str  # the question
     choice: str
     reason: str
+    level: str = ""
     directions: tuple[str, ...] = ("-",)
     tested: bool = False
 
@@ -51,24 +54,28 @@ def parse_clauses(text: str) -> Table:
         ValueError: A row is malformed, or its id is taken; shows the row.
     """
     table: Table = {}
+    section = ""
     for line in text.splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|") or cells[0] in ("Id", "---"):
             continue
-        row = _row(cells)
+        row = _row(section, cells)
         if row is None or row.id in table:
             raise ValueError(f"not a clause with an id of its own: {line}")
         table[row.id] = row
     return table
 
 
-def _row(cells: list[str]) -> Clause | Decision | None:
+def _row(section: str, cells: list[str]) -> Clause | Decision | None:
     match cells:
         case [id_, level, dir_, tested, source, requirement, adapter] if (
             dir_ in _DIRECTIONS and tested in _TESTED
         ):
             directions = _DIRECTIONS[dir_]
-            return Clause(id_, level, directions, _TESTED[tested], source, requirement, adapter)
+            tested_ = _TESTED[tested]
+            return Clause(section, id_, level, directions, tested_, source, requirement, adapter)
         case [id_, question, choice, reason]:
-            return Decision(id_, question, choice, reason)
+            return Decision(section, id_, question, choice, reason)
     return None

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 
 from conformance.clauses import Duty
 
+_BINDS = {"w2a": "WsgiToAsgi", "a2w": "AsgiToWsgi", "mid": "mounts, LifespanShim", "-": ""}
+_INTRODUCTION = """\
+Each clause of the two specifications, and of HTTP, that binds the library, whom it binds, and the
+tests that are evidence for it, as they ended in the run that wrote this page. A requirement begins
+with its level: what stands after MUST NOT is what must not be. A number of tests unfolds to their
+names, below `tests/`. [Clauses](../spec/clauses.md) says where each clause comes from, and what the
+library does for it. Written by `make conformance`; CI fails if this page is not what its own run
+gives."""
 _RESULTS = ("passed", "failed", "missing")
 
 
@@ -16,13 +24,17 @@ class Row:
     """One duty and its evidence.
 
     Attributes:
+        section: That of the clause.
         duty: The clause and its direction.
+        level: The clause's own, such as MUST NOT; it is the verb of the requirement.
         requirement: What the clause says.
         tests: The outcome of each test that ran: passed, failed or skipped.
         result: One of passed, failed and missing.
     """
 
+    section: str
     duty: Duty
+    level: str
     requirement: str
     tests: Mapping[str, str]
     result: str
@@ -55,18 +67,22 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return a page with the table."""
-    lines = [
-        "# Conformance",
-        "",
-        f"{total(rows)}.",
-        "",
-        "| Clause | Direction | Requirement | Tests | Result |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    """Return a page with the table, section by section."""
+    lines = ["# Conformance", "", _INTRODUCTION, "", f"{total(rows)}."]
+    section = None
     for row in rows:
-        tests = "<br>".join(f"`{test}`" for test in row.tests)
-        lines.append(
-            f"| {row.duty.id} | {row.duty.direction} | {row.requirement} | {tests} | {row.result} |"
-        )
+        if row.section != section:
+            section = row.section
+            lines += ["", f"## {section}", "", "| Clause | Requirement | Tests | Result |"]
+            lines += ["| --- | --- | --- | --- |"]
+        binds = _BINDS[row.duty.direction]
+        clause = f"{row.duty.id}<br>{binds}" if binds else row.duty.id
+        requirement = f"**{row.level}**: {row.requirement}" if row.level else row.requirement
+        lines.append(f"| {clause} | {requirement} | {_tests(row)} | {row.result} |")
     return "\n".join(lines) + "\n"
+
+
+def _tests(row: Row) -> str:
+    """Return the number of tests, which unfolds to their names."""
+    names = "<br>".join(f"<code>{test.removeprefix('tests/')}</code>" for test in sorted(row.tests))
+    return f"<details><summary>{len(row.tests)}</summary>{names}</details>" if names else "0"

@@ -13,6 +13,8 @@ pytest_plugins = ["pytester"]
 _CLAUSES = """\
 # Clauses
 
+## 1. First
+
 | Id | Level | Dir | T | Source | Clause | For the adapter |
 | --- | --- | --- | --- | --- | --- | --- |
 | W-ONE-01 | MUST | w2a | yes | P DET | Requires one. | Does one. |
@@ -260,16 +262,20 @@ def test_the_table_is_written_as_markdown(project: Project) -> None:
     result = project.run("--conformance-file=table.md", test_one=_ONE)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert (project.path / "table.md").read_text("utf-8") == (
-        "# Conformance\n"
+    page = (project.path / "table.md").read_text("utf-8")
+    assert page.startswith("# Conformance\n\n")
+    assert page.endswith(
         "\n"
         "1 passed, 0 failed, 2 missing.\n"
         "\n"
-        "| Clause | Direction | Requirement | Tests | Result |\n"
-        "| --- | --- | --- | --- | --- |\n"
-        "| W-ONE-01 | w2a | Requires one. | `test_one.py::test_one` | passed |\n"
-        "| W-TWO-01 | w2a | Requires two. |  | missing |\n"
-        "| W-TWO-01 | a2w | Requires two. |  | missing |\n"
+        "## 1. First\n"
+        "\n"
+        "| Clause | Requirement | Tests | Result |\n"
+        "| --- | --- | --- | --- |\n"
+        "| W-ONE-01<br>WsgiToAsgi | **MUST**: Requires one. | <details><summary>1</summary>"
+        "<code>test_one.py::test_one</code></details> | passed |\n"
+        "| W-TWO-01<br>WsgiToAsgi | **MUST**: Requires two. | 0 | missing |\n"
+        "| W-TWO-01<br>AsgiToWsgi | **MUST**: Requires two. | 0 | missing |\n"
     )
 
 

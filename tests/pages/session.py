@@ -234,7 +234,7 @@ def _port_named(command: str, ports: set[int]) -> int | None:
 
 def installs(text: str) -> Iterator[str]:
     """Yield what the lines of a block install by pip, as distributions are called."""
-    for line in _commands(text):
+    for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words[:2] == ["pip", "install"]:
             for word in words[2:]:
@@ -248,14 +248,9 @@ def lacking(text: str) -> str | None:
     return f"{', '.join(missing)} not installed" if missing else None
 
 
-def _commands(text: str) -> list[str]:
-    """Return the lines of a block, those that go on in the next one joined."""
-    return re.sub(r"\\\n\s*", "", text).splitlines()
-
-
 def _to_run(text: str) -> Iterator[str]:
     """Yield the commands of a block, without those that made the environment that there is."""
-    for command in _commands(text):
+    for command in re.sub(r"\\\n\s*", "", text).splitlines():
         if command.startswith("make "):
             target = command.split()[1]
             assert re.search(rf"(?m)^{target}:", (ROOT / "Makefile").read_text()), command
