@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 _NOT_RUN = re.compile(r"<!-- not run: (\S.*?) -->\s*")
+_LOG = re.compile(r"<!-- the server's log(, after Ctrl-C)? -->\s*")
 _FILE_NAME = re.compile(r"(?:#|//|;) ([\w./-]+\.\w+)")
 
 
@@ -24,6 +25,9 @@ class Block:
         line: Where it begins in the page, from 1.
         not_run: Why it is not run, from the comment ``<!-- not run: WHY -->`` before it.
         answers: Whether nothing stands between it and the block before.
+        log: Whether it is in the log of the server that runs, from the comment
+            ``<!-- the server's log -->`` before it.
+        stop: Whether that is so after Ctrl-C: ``<!-- the server's log, after Ctrl-C -->``.
     """
 
     language: str
@@ -31,6 +35,8 @@ class Block:
     line: int
     not_run: str | None
     answers: bool
+    log: bool
+    stop: bool
 
     @property
     def file_name(self) -> str | None:
@@ -58,9 +64,16 @@ def blocks_of(page: Path) -> Iterator[Block]:
             continue
         if not language:
             raise ValueError(f"{page}:{token.map[0] + 1}: a block of code that is of no language")
-        reason = _NOT_RUN.fullmatch(before.content) if before else None
+        comment = before.content if before else ""
+        reason, log = _NOT_RUN.fullmatch(comment), _LOG.fullmatch(comment)
         answers = before is not None and before.type == "fence"
         yield Block(
-            language, token.content, token.map[0] + 1, reason[1] if reason else None, answers
+            language,
+            token.content,
+            token.map[0] + 1,
+            reason[1] if reason else None,
+            answers,
+            log=log is not None,
+            stop=log is not None and log[1] is not None,
         )
         before = token

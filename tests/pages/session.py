@@ -53,6 +53,8 @@ class Session:
         for path in ROOT.iterdir():
             if path.name not in (".git", ".venv"):
                 (self._folder / path.name).symlink_to(path)
+        # As on a terminal, where curl shows no progress.
+        (folder / ".curlrc").write_text("no-progress-meter\n", "utf-8")
         self._state = folder / "state"
         self._log = folder / "server.log"
         self._server: subprocess.Popen[bytes] | None = None
@@ -109,8 +111,11 @@ class Session:
             self._interpret(text, block.line)
         elif block.language == "sh":
             self._run(text)
+        elif block.log:
+            self._look_into_log(text, stop=block.stop)
         elif block.language == "text" and block.answers:
-            assert _matches(text, self._output), f"not {text!r} but {self._output!r}"
+            output = self._output.strip()
+            assert _pattern(text).fullmatch(output), f"not {text!r} but {output!r}"
 
     def _port(self, name: str) -> str:
         """Return the number that stands for a port of the page, kept from all but the server."""
@@ -211,6 +216,14 @@ class Session:
                 os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
+    def _look_into_log(self, text: str, *, stop: bool) -> None:
+        if stop:
+            self._stop_server(signal.SIGINT)
+        deadline = time.monotonic() + HANG
+        while not _pattern(text).search(self._server_output()):
+            assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
+            time.sleep(0.02)  # nothing else tells
+
     def _server_output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
@@ -245,7 +258,7 @@ def _to_run(text: str) -> Iterator[str]:
             yield command
 
 
-def _matches(expected: str, output: str) -> bool:
-    """Say whether an output is as expected, where ``...`` stands for anything."""
-    pattern = ".*".join(re.escape(part) for part in expected.strip().split("..."))
-    return re.fullmatch(pattern, output.strip(), re.DOTALL) is not None
+def _pattern(expected: str) -> re.Pattern[str]:
+    """Return what an expected output matches, where ``...`` stands for anything."""
+    parts = (re.escape(part) for part in expected.strip().split("..."))
+    return re.compile(".*".join(parts), re.DOTALL)

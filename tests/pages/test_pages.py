@@ -3,7 +3,9 @@
 A block whose first line names a file (``# shop.py``) is that file. ``sh`` is typed in, in the order
 of the page; a server that it starts runs until the next one. ``python`` without a file's name is
 run, all of a page in one interpreter. ``text`` right below one of them is what it has printed, with
-``...`` for what differs. What cannot be run says why: ``<!-- not run: WHY -->``.
+``...`` for what differs. Below ``<!-- the server's log -->`` it is in the log of the server that
+runs, and below ``<!-- the server's log, after Ctrl-C -->`` in that of the server that was stopped.
+What cannot be run says why: ``<!-- not run: WHY -->``.
 """
 
 from __future__ import annotations
