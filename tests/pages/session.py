@@ -74,6 +74,7 @@ class Session:
             "NO_COLOR": "1",
             "HOME": str(folder),
             "UVICORN_PORT": self._port("8000"),
+            "PORT": self._port("8000"),  # of the examples
             "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self._port('8000')}",
         }
         for name in ("COVERAGE_PROCESS_START", "PYTEST_CURRENT_TEST", "GATEBRIDGE_APP"):
