@@ -8,7 +8,7 @@ nox.options.error_on_missing_interpreters = False
 nox.needs_version = ">=2025.2.9"
 
 # What does not depend on the interpreter: `make test` has run it.
-ONCE = ["benchmarks", "conformance", "packaging", "pages", "peers"]
+ONCE = ["benchmarks", "conformance", "pages", "peers"]
 
 
 @nox.session(python=nox.project.python_versions(nox.project.load_toml()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -18,6 +19,12 @@ _BACKENDS = [
 ]
 if find_spec("uvloop"):  # not made for Windows, nor for other interpreters than CPython
     _BACKENDS.insert(1, pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
+
+
+def pytest_configure() -> None:
+    # Servers are stopped by it; a run in the background inherits that it is ignored.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

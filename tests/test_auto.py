@@ -101,8 +101,8 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
         ("site_of_test", "site_of_test: not of the form package.module:app"),
         ("site_of_test:create_app(1)", "not of the form"),
         (".site_of_test:app", "not of the form"),
-        ("no_such_site:app", "No module named 'no_such_site'"),
-        ("no_such_site.wsgi:app", "No module named 'no_such_site'"),
+        ("no_such_site:app", "no module named 'no_such_site'"),
+        ("no_such_site.wsgi:app", "no module named 'no_such_site'"),
         ("site_of_test.py:app", "'site_of_test' is not a package"),
         ("site_of_test:wsgj", "module 'site_of_test' has no 'wsgj'; is it 'wsgi'"),
         ("site_of_test:xyz", "module 'site_of_test' has no 'xyz'$"),
@@ -111,7 +111,7 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
         ("site_of_test:number()", "not a factory, for it cannot be called: 1"),
         ("site_of_test:create_app_of()", "without arguments: .*'settings'"),
         ("site_of_test:create_app", "the name of a factory ends with ()"),
-        ("site_of_test:create_app_or", "a factory, .* the name of a factory ends with ()"),
+        ("site_of_test:create_app_or", "a factory; .* the name of a factory ends with ()"),
         ("site_of_test:create_app_later()", "a factory may not be a coroutine function"),
         ("site_of_test:either", "may be ASGI or WSGI.*GATEBRIDGE_INTERFACE"),
     ],
@@ -128,9 +128,9 @@ def test_an_interface_that_is_none_is_refused(auto: Auto) -> None:
 
 
 def test_an_interface_that_the_application_cannot_have_is_refused(auto: Auto) -> None:
-    with pytest.raises(LoadError, match="it takes two arguments, not three"):
+    with pytest.raises(LoadError, match="takes two arguments, as for WSGI, not three"):
         auto("site_of_test:wsgi", "asgi")
-    with pytest.raises(LoadError, match="it takes three arguments, not two") as caught:
+    with pytest.raises(LoadError, match="takes three arguments, as for ASGI, not two") as caught:
         auto("site_of_test:asgi", "wsgi")
     assert "--interface" not in str(caught.value)
 

@@ -4,6 +4,7 @@ from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_mounts import AsgiMounts
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._interface import interface
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._lifespan_shim import LifespanShim
@@ -18,6 +19,7 @@ __all__ = [
     "AsgiToWsgi",
     "LifespanManager",
     "LifespanShim",
+    "PoolStatistics",
     "WsgiMounts",
     "WsgiToAsgi",
     "__version__",

@@ -71,7 +71,7 @@ def _parser() -> ArgumentParser:
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ArgumentTypeError(f"not a port: {text!r}")
+        raise ArgumentTypeError(f"not a port from 0 to 65535: {text!r:.80}")
     return int(text)
 
 

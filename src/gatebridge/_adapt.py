@@ -42,8 +42,13 @@ def to_asgi(app: AnyApplication) -> ASGIApplication:
 
     One that starts and ends, as `WsgiMounts`, does so with the lifespan of the result.
 
+    Args:
+        app: As for `interface`.
+
     Raises:
         TypeError: As `interface`.
+
+    Source: PEP 3333; ASGI main specification 3.0 "Applications".
     """
     if interface(app) == "asgi":
         return cast("ASGIApplication", app)
@@ -88,8 +93,13 @@ class _Process:
 def to_wsgi(app: AnyApplication) -> WSGIApplication:
     """Return the application itself if it is a WSGI application, else within `AsgiToWsgi`.
 
+    Args:
+        app: As for `interface`.
+
     Raises:
         TypeError: As `interface`.
+
+    Source: PEP 3333; ASGI main specification 3.0 "Applications".
     """
     if interface(app) == "wsgi":
         return cast("WSGIApplication", app)

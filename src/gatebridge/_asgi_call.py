@@ -21,6 +21,7 @@ from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead, has_content
+from gatebridge._translate.text import request_line
 from gatebridge.errors import (
     AsgiAppError,
     ClientDisconnected,
@@ -124,7 +125,7 @@ class AsgiCall:
         self.tasks: SimpleQueue[Task] = SimpleQueue()
 
     def __str__(self) -> str:
-        return f"{self._method} {self._path!r}"
+        return request_line(self._method, self._path)
 
     def start(self) -> None:
         """Start the task, unless it was cut off before."""
@@ -153,26 +154,30 @@ class AsgiCall:
         self._cancel = None
         if self._cut_off:
             if error is not None and self._departed:
-                _logger.debug("%s: cut off, and raised %r", self, error)
+                _logger.debug("%s: cut off, and raised %.200r", self, error)
         elif not (self._complete or self._departed):
             self._fail(error)
         elif error is None:
             pass
         elif self._departed and self._told:
-            _logger.debug("%s: after the client had left:", self, exc_info=error)
+            _logger.debug("%s: an error after the client had left", self, exc_info=error)
         elif self._ignored > self._window:  # as of a GET's stream that answers a HEAD
-            _logger.debug("%s: after it was told that nobody takes more:", self, exc_info=error)
+            _logger.debug(
+                "%s: an error after it was told that nobody takes more", self, exc_info=error
+            )
         else:
             when = "after the client had left" if self._departed else "after the whole response"
-            _logger.error("%s: an error %s:", self, when, exc_info=error)
+            _logger.error("%s: an error %s", self, when, exc_info=error)
 
     def _fail(self, error: BaseException | None) -> None:
         """Let the thread raise why the response does not become whole."""
         if error is None and self._cut_short and self._told:
             error = ClientDisconnected("wsgi.input")
+        elif error is None and self._head is None:
+            error = AsgiAppError("http.response.start", "missing at the application's return")
         elif error is None:
-            what = "http.response.start" if self._head is None else "http.response.body"
-            error = AsgiAppError(what, "the application returned without sending all of it")
+            reason = "the last one, without more_body, is missing at the application's return"
+            error = AsgiAppError("http.response.body", reason)
         error = raisable(error)
         name = type(error).__qualname__  # the server logs the rest
         phase = "after" if self._started else "before"
@@ -198,7 +203,7 @@ class AsgiCall:
 
     def lost(self) -> None:
         """Let the thread raise that the loop has ended; thread-safe."""
-        self.tasks.put(UnavailableError("event loop", "it has ended"))
+        self.tasks.put(UnavailableError("event loop", "has ended"))
 
     def depart(self) -> None:
         """Be told that the thread takes no more of the response."""
@@ -410,7 +415,7 @@ def raisable(error: BaseException) -> Exception:
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     # These would end the server's worker, or its loop over blocks.
-    fitting = AsgiAppError("application", f"it raised {error!r:.200}")
+    fitting = AsgiAppError("application", f"raised {type(error).__name__}, which may not leave it")
     fitting.__cause__ = error
     return fitting
 

@@ -22,6 +22,7 @@ from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._translate.response import head_from_asgi, plain_response
+from gatebridge._translate.text import request_line
 from gatebridge.errors import AsgiAppError, HostError, RequestBodyError, RequestError
 from gatebridge.types import StartResponse, WSGIEnvironment
 
@@ -188,7 +189,7 @@ class Exchange:
                 raise
             _logger.debug("%s: %s", self._call, exc)
         except Exception as exc:  # noqa: BLE001 - how it says that the client left is its affair
-            _logger.debug("%s: wsgi.input raised %r", self._call, exc)
+            _logger.debug("%s: wsgi.input raised %.200r", self._call, exc)
         self._handle.call_soon(partial(self._call.deliver, part))
 
     def _open(self, task: OpenFile) -> BufferedReader | None:
@@ -215,7 +216,8 @@ def answer(
 ) -> list[bytes]:
     """Refuse a request, and say why in one line."""
     method = str(environ.get("REQUEST_METHOD"))
-    _logger.info("%s %r: answered %d: %s", method, environ.get("PATH_INFO"), error.status, error)
+    request = request_line(method, environ.get("PATH_INFO"))
+    _logger.info("%s: answered %d: %s", request, error.status, error)
     headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
     start, message = plain_response(error.status, str(error), method, headers)
     head = head_from_asgi(start["status"], start.get("headers", ()))
@@ -234,10 +236,10 @@ def _open_regular(path: str, length: int | None) -> BufferedReader:
     try:
         # A named pipe, for one, would let open() wait for its other end.
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            raise AsgiAppError("path", f"not a regular file: {path!r:.200}")
+            raise AsgiAppError("path", f"the file to send is not a regular one: {path!r:.200}")
         file = open(path, "rb")  # noqa: PTH123, SIM115 - the server closes it
     except (OSError, ValueError) as exc:
-        raise AsgiAppError("path", f"cannot be opened: {exc}") from exc
+        raise AsgiAppError("path", f"the file to send cannot be opened: {exc!s:.200}") from exc
     missing = 0 if length is None else length - os.fstat(file.fileno()).st_size
     if missing:
         file.close()

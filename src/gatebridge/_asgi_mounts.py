@@ -61,6 +61,7 @@ class AsgiMounts:
 
         Raises:
             HostError: The server breaks the lifespan protocol.
+            RequestError: A ``root_path`` cannot be encoded as UTF-8.
             Exception: Whatever an application raised.
         """
         if scope["type"] == "lifespan":

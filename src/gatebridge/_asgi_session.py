@@ -95,7 +95,7 @@ class Session:
             raise closed_error()
         if self.portal.ended or not self.portal.handle.call_soon(call.start):
             self._requests.discard(call)
-            raise UnavailableError("event loop", "it has ended")
+            raise UnavailableError("event loop", "has ended")
 
     def close(self) -> None:
         """Wait for the requests, let the application shut down, and give the loop back.
@@ -199,7 +199,7 @@ class Session:
                 call,
             )
         for call in list(self._requests):
-            call.cut_off(UnavailableError("close()", "came before the end of the response"))
+            call.cut_off(UnavailableError("close()", "cut the response off after shutdown_timeout"))
         await self._until_idle(_GRACE_SECONDS)
         for call in list(self._requests):
             _logger.warning("not ended by its cancellation: %s", call)
@@ -219,7 +219,7 @@ class Session:
 
 def closed_error() -> UnavailableError:
     """Return what a request raises that comes too late."""
-    return UnavailableError("close()", "the adapter was closed")
+    return UnavailableError("close()", "the adapter was closed; startup() opens it again")
 
 
 _open_sessions: PerProcess[dict[Session, None]] = PerProcess(dict)  # as they were opened
@@ -240,7 +240,7 @@ def _close_open_sessions() -> None:
         try:
             session.close()
         except Exception as exc:  # noqa: BLE001, PERF203 - the others shall have their turn
-            _logger.debug("at exit: %r", exc)
+            _logger.debug("at exit: %.200r", exc)
 
 
 # Before the executors of concurrent.futures are shut down, which an application's shutdown may need

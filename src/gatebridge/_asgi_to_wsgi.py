@@ -14,7 +14,7 @@ from typing import Any, Literal
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
 
-from gatebridge._arguments import require_at_least
+from gatebridge._arguments import require_above_zero, require_at_least
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_session import Session, closed_error, refuse_at_exit
@@ -32,6 +32,7 @@ from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
+from gatebridge._translate.text import request_line
 from gatebridge._websocket_call import WebSocketCall
 from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
@@ -89,12 +90,15 @@ class AsgiToWsgi:
             adapter is closed, and how many the application may then take to shut down.
         response_timeout: How many seconds the application may let the server wait for the
             beginning of the response, or for its next part; None for any time.
-        window_bytes: How much of a response may wait for the client, in each request. These are
-            few: each streamed response has one of the server's threads.
+        window_bytes: How many bytes of a response may wait for the client, in each request.
+            Responses that wait are few: each streamed one has one of the server's threads.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
         max_message_size: The largest WebSocket message in bytes that a client may send; a larger
             one ends the connection with code 1009. None for any.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
@@ -120,18 +124,13 @@ class AsgiToWsgi:
     ) -> None:
         require_asgi3(app)
         if backend not in ("asyncio", "trio"):
-            raise ValueError(f"backend: neither 'asyncio' nor 'trio': {backend!r:.80}")
+            raise ValueError(f"backend: not 'asyncio' or 'trio': {backend!r:.80}")
         if lifespan not in ("auto", "on", "off"):
             raise ValueError(f"lifespan: not 'auto', 'on' or 'off': {lifespan!r:.80}")
         require_at_least(1, window_bytes=window_bytes)
         require_at_least(0, shutdown_timeout=shutdown_timeout, max_body_size=max_body_size or 0)
         require_at_least(0, max_message_size=max_message_size or 0)
-        for name, seconds in (
-            ("startup_timeout", startup_timeout),
-            ("response_timeout", response_timeout),
-        ):
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{name}: {seconds} is not greater than 0")
+        require_above_zero(startup_timeout=startup_timeout, response_timeout=response_timeout)
         self.app = app
         self._backend = backend
         self._backend_options = dict(backend_options or {})
@@ -171,8 +170,8 @@ class AsgiToWsgi:
         except RequestError as exc:
             return answer(environ, start_response, exc)
         except HostError:
-            method, path = environ.get("REQUEST_METHOD"), environ.get("PATH_INFO")
-            _logger.info("%s %r: HostError before the application was called", method, path)
+            request = request_line(environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"))
+            _logger.info("%s: HostError before the application was called", request)
             raise
         session.submit(call)
         return exchange.respond(start_response)
@@ -313,7 +312,9 @@ class AsgiToWsgi:
             return share_loop(self._backend, self._backend_options)
         if self._pid == os.getpid():
             return open_portal(self._portal)
-        raise UnavailableError("portal", "it runs in the process that this one was forked from")
+        raise UnavailableError(
+            "portal", "runs in the process that this one was forked from; open it after the fork"
+        )
 
     def _application(self) -> ASGIApplication:
         """Return what to call for a request."""
@@ -325,8 +326,9 @@ def _takeover(environ: WSGIEnvironment) -> RawSocket | None:
     raw = raw_socket_of(environ) if is_handshake(environ) else None
     if raw is not None and find_spec("wsproto") is None:
         _logger.info(
-            "%r: a WebSocket handshake becomes an HTTP request: wsproto is not installed",
-            environ.get("PATH_INFO"),
+            "%s: a WebSocket handshake becomes an HTTP request; "
+            "install gatebridge[websocket] to serve it",
+            request_line("websocket", environ.get("PATH_INFO")),
         )
         return None
     return raw

@@ -36,7 +36,7 @@ def interface(app: object) -> Interface:
     """
     signature = _signature_of(app)
     if signature is None:
-        raise TypeError(f"app: its parameters cannot be told: {app!r:.80}; {_HOW_TO_CHOOSE}")
+        raise TypeError(f"app: its parameters are not known: {app!r:.80}; {_HOW_TO_CHOOSE}")
     two, three = _takes(signature, 2), _takes(signature, 3)
     if not (two or three):
         raise _neither(app, signature)
@@ -58,7 +58,7 @@ def interface(app: object) -> Interface:
         return "wsgi"
     if first == "scope":
         return "asgi"
-    raise TypeError(f"app: {app!r:.80}{signature} may be ASGI or WSGI; {_HOW_TO_CHOOSE}")
+    raise TypeError(f"app: may be ASGI or WSGI: {app!r:.80}{signature}; {_HOW_TO_CHOOSE}")
 
 
 def require_asgi3(app: object) -> None:
@@ -67,7 +67,9 @@ def require_asgi3(app: object) -> None:
     if signature is None or _takes(signature, 3):
         return
     if _takes(signature, 2):
-        raise TypeError("app: it takes two arguments, not three: a WSGI application?")
+        raise TypeError(
+            f"app: takes two arguments, as for WSGI, not three: {app!r:.80}; WsgiToAsgi adapts it"
+        )
     raise _neither(app, signature)
 
 
@@ -77,7 +79,7 @@ def require_wsgi(app: object) -> None:
     if signature is None or _takes(signature, 2):
         return
     if _takes(signature, 3):
-        raise TypeError("app: it takes three arguments, not two: an ASGI application?")
+        raise TypeError(f"app: takes three arguments, as for ASGI, not two: {app!r:.80}")
     raise _neither(app, signature)
 
 
@@ -129,8 +131,8 @@ def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
     if two and hasattr(cls, "__iter__"):
         return "wsgi"
     raise TypeError(
-        f"app: {cls!r:.80}: its instances can be neither awaited (ASGI) nor iterated (WSGI); "
-        "is one of them the application?"
+        f"app: its instances are neither awaited (ASGI) nor iterated (WSGI): {cls!r:.80}; "
+        "one of them may be the application"
     )
 
 
@@ -148,13 +150,13 @@ def _without_partial(app: object) -> object:
 
 def _neither(app: object, signature: inspect.Signature) -> TypeError:
     if _takes(signature, 0):
-        return TypeError(f"app: it needs no argument: a factory, to be called first? {app!r:.80}")
+        return TypeError(f"app: needs no argument: {app!r:.80}; call it first if it is a factory")
     if _takes(signature, 1):
         return TypeError(
-            f"app: it takes one argument, not three: {app!r:.80}; if it is an ASGI 2 application, "
+            f"app: takes one argument, not three: {app!r:.80}; if it is an ASGI 2 application, "
             "wrap it by asgiref.compatibility.guarantee_single_callable"
         )
     return TypeError(
-        "app: not called with scope, receive and send, nor with environ and start_response: "
+        "app: takes neither scope, receive and send nor environ and start_response: "
         f"{app!r:.80}{signature}"
     )

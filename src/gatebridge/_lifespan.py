@@ -95,9 +95,10 @@ class Lifespan:
         what = "returned" if self._error is None else f"raised {self._error!r:.200}"
         if self._required:
             raise LifespanError(
-                "lifespan.startup", f"the application {what} instead of an answer"
+                "lifespan.startup",
+                f"the application {what} without an answer; lifespan='auto' allows that",
             ) from self._error
-        _logger.debug("the application %s instead of answering lifespan.startup", what)
+        _logger.debug("the application %s without an answer to lifespan.startup", what)
         self.state = self._given
 
     async def shutdown(self, seconds: float | None) -> None:
@@ -168,14 +169,14 @@ class Lifespan:
     async def _send(self, message: Message) -> None:
         kind = message.get("type")
         if not self._event or self._answered.is_set():
-            raise AsgiAppError(repr(kind)[:80], "nothing is to be answered")
+            raise AsgiAppError("type", f"nothing is to be answered: {kind!r:.80}")
         if kind == f"{self._event}.complete":
             self._completed = self._event
         elif kind == f"{self._event}.failed":
             reason = message.get("message") or "no reason given"
             self._failure = LifespanError(str(kind), str(reason))
         else:
-            raise AsgiAppError(repr(kind)[:80], f"no answer to {self._event}")
+            raise AsgiAppError("type", f"not an answer to {self._event}: {kind!r:.80}")
         self._answered.set()
 
 

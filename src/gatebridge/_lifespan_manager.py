@@ -22,7 +22,7 @@ class LifespanManager:
     in one task and left in another, as test fixtures are; and again once it was left.
 
     The manager is itself an ASGI application, for clients that call one: it calls the given one,
-    with a copy of the state in each scope that comes without.
+    with a copy of the state in each scope that comes without::
 
         manager = LifespanManager(app)
         async with manager as state:
@@ -35,6 +35,9 @@ class LifespanManager:
             cancelled. They are granted also in a task that is itself being cancelled; with None,
             for any time, they are not.
         state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
@@ -70,7 +73,7 @@ class LifespanManager:
             RuntimeError: It runs already.
         """
         if self._lifespan is not None:
-            raise RuntimeError("the lifespan has begun already")
+            raise RuntimeError("LifespanManager: entered already; leave the block first")
         self._lifespan = lifespan = Lifespan(self.app, required=False, state=self._state)
         self._task = start_task(lifespan.run)
         try:

@@ -33,7 +33,7 @@ class LifespanShim:
 
     It answers the lifespan protocol for an application that does not speak it (Django, a WSGI
     application in `WsgiToAsgi`, a bare function). One that does takes part: it is started within
-    the context manager that ``lifespan`` gives, and shut down before that is left.
+    the context manager that ``lifespan`` gives, and shut down before that is left::
 
         @asynccontextmanager
         async def lifespan(app):
@@ -50,6 +50,9 @@ class LifespanShim:
         lifespan: Called with ``app`` at each startup, it returns an async or sync context manager;
             a sync one is entered and left in worker threads. Its value is None, or a mapping that
             joins the state, for the application's own startup and for requests.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application, or ``lifespan`` is not callable.
@@ -89,7 +92,9 @@ class LifespanShim:
                 stack.enter_context(self._states.hold(state))
             mapping = await stack.enter_async_context(self._given_lifespan())
             if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"lifespan: its value is no mapping: {mapping!r:.80}")
+                raise TypeError(
+                    f"lifespan: its value is neither None nor a mapping: {mapping!r:.80}"
+                )
             state.update(mapping or {})
             try:
                 await stack.enter_async_context(running(self.app, state))
@@ -109,7 +114,7 @@ class LifespanShim:
         if hasattr(manager, "__enter__"):
             return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
         raise TypeError(
-            f"lifespan: it gave no context manager: {manager!r:.80}; "
+            f"lifespan: returned no context manager: {manager!r:.80}; "
             "decorate a generator function by contextlib.asynccontextmanager"
         )
 

@@ -79,15 +79,16 @@ def _find(name: str, module: str, attributes: str) -> object:
     except ModuleNotFoundError as exc:
         if not f"{module}.".startswith(f"{exc.name}."):
             raise  # one that the application wants
-        raise LoadError(name, f"{exc.msg} in the working directory or installed") from None
-    where = f"module {module!r}"
+        why = exc.msg.partition("; ")[2] or "it is neither installed nor in the working directory"
+        raise LoadError(name, f"no module named {exc.name!r:.80}; {why}") from None
+    where = f"module {module!r:.80}"
     for attribute in attributes.split("."):
         try:
             found = getattr(found, attribute)
         except AttributeError:
             near = difflib.get_close_matches(attribute, _callables_of(found), cutoff=0.4)
             hint = f"; is it {' or '.join(map(repr, near))}?" if near else ""
-            raise LoadError(name, f"{where} has no {attribute!r}{hint}") from None
+            raise LoadError(name, f"{where} has no {attribute!r:.80}{hint}") from None
         where = repr(attribute)
     return found
 
@@ -127,7 +128,7 @@ def _interface_of(name: str, app: object, choice: InterfaceChoice) -> Interface:
         else:
             require_wsgi(app)
     except TypeError as exc:
-        say = "or say it by --interface or GATEBRIDGE_INTERFACE; " if choice == "auto" else ""
+        say = "--interface or GATEBRIDGE_INTERFACE may tell; " if choice == "auto" else ""
         reason = str(exc).removeprefix("app: ")
-        raise LoadError(name, f"{reason} ({say}the name of a factory ends with ())") from None
+        raise LoadError(name, f"{reason}; {say}the name of a factory ends with ()") from None
     return choice

@@ -15,6 +15,7 @@ from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.raw_socket import WakingQueue
 from gatebridge._concurrency.portal import Portal
 from gatebridge._translate.messages import type_of
+from gatebridge._translate.text import request_line
 from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
 from gatebridge.errors import AsgiAppError, ClientDisconnected, GatebridgeError
 from gatebridge.types import ASGIApplication, Message
@@ -90,7 +91,7 @@ class WebSocketCall(AsgiCall):
         self._messages: deque[tuple[dict[str, Any], int]] = deque()
 
     def __str__(self) -> str:
-        return f"websocket {self._path!r}"
+        return request_line("websocket", self._path)
 
     # --- how it ends ------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ class WebSocketExchange(Exchange):
             self._frames.append((self._wire.accept(accept.subprotocol, accept.headers), 0))
             self._serve(waiter)
         except (OSError, ValueError) as exc:  # ValueError: the socket was closed by somebody
-            _logger.debug("%s: %r", self._websocket, exc)
+            _logger.debug("%s: ended by %.200r", self._websocket, exc)
         finally:
             self._handle.call_soon(partial(self._websocket.disconnect, 1006, ""))
             with suppress(OSError):

@@ -131,7 +131,7 @@ class WsgiCall:
     def _replace(self, exc_info: OptExcInfo) -> None:
         """Allow another head, unless one was sent."""
         if type(exc_info) is not tuple or len(exc_info) != 3:
-            raise WsgiAppError("exc_info", f"not of sys.exc_info(): {exc_info!r:.80}")
+            raise WsgiAppError("exc_info", f"not what sys.exc_info() returns: {exc_info!r:.80}")
         _, error, traceback = exc_info
         try:
             if not self.started:
@@ -157,7 +157,7 @@ class WsgiCall:
                 raise WsgiAppError("write", "called after the end of the response")
             self._remaining -= len(block)
         if self._remaining is not None and self._remaining < 0:
-            raise WsgiAppError("content-length", "write() past the declared length")
+            raise _surplus(-self._remaining)
 
     def early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
         """Send the ``Link`` pairs in a 103 response; does nothing once the response has begun."""
@@ -264,7 +264,7 @@ class WsgiCall:
 
     def _require_head(self) -> ResponseHead:
         if self._head is None:
-            raise WsgiAppError("start_response", "not called before the first block of the body")
+            raise WsgiAppError("start_response", "not called before the body's first block or end")
         return self._head
 
 

@@ -22,6 +22,7 @@ from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._translate.response import plain_response
+from gatebridge._translate.text import request_line
 from gatebridge._wsgi_call import WsgiCall
 from gatebridge.errors import (
     ClientDisconnected,
@@ -123,7 +124,7 @@ class Exchange:
         self._left = False  # the ASGI call has ended, or is about to
 
     def __str__(self) -> str:
-        return f"{self._scope['method']} {self._scope['path']!r}"
+        return request_line(self._scope["method"], self._scope["path"])
 
     # --- on the event loop ------------------------------------------------------------------------
 
@@ -182,7 +183,7 @@ class Exchange:
         environ, (window_bytes, max_size) = self._environ, self._limits
         length = int(environ["CONTENT_LENGTH"]) if "CONTENT_LENGTH" in environ else None
         if max_size is not None and length is not None and length > max_size:
-            raise RequestBodyError("content-length", f"more than {max_size} bytes", 413)
+            raise RequestBodyError("body", f"over the limit of {max_size} bytes", 413)
         on_demand = "HTTP_EXPECT" in environ and _expects_continue(environ)
         part = None
         if not on_demand:
@@ -203,6 +204,7 @@ class Exchange:
             on_demand=on_demand,
             wake=self._receives.set_soon,
             waiting=self._pool.waiting,
+            request=str(self),
         )
         if part is not None:
             self._input.feed(part[0], more_body=part[1])
@@ -417,14 +419,15 @@ async def answer(
     scope: Scope, send: Send, status: int, text: str, *headers: tuple[bytes, bytes]
 ) -> None:
     """Answer a request without its application: one line of plain text, and a log record."""
-    method, path = scope["method"], scope.get("path")
+    method = scope["method"]
+    request = request_line(method, scope.get("path"))
     try:
         for message in plain_response(status, text, method, headers):
             await send(message)
     except OSError:
-        _logger.debug("%s %r: the client left before it was answered %d", method, path, status)
+        _logger.debug("%s: the client left before it was answered %d", request, status)
     else:
-        _logger.info("%s %r answered %d: %s", method, path, status, text)
+        _logger.info("%s: answered %d: %s", request, status, text)
 
 
 def _expects_continue(environ: WSGIEnvironment) -> bool:
@@ -434,7 +437,7 @@ def _expects_continue(environ: WSGIEnvironment) -> bool:
 
 
 def _wrapped(exc: BaseException) -> WsgiAppError:
-    error = WsgiAppError("application", f"raised {type(exc).__name__}")
+    error = WsgiAppError("application", f"raised {type(exc).__name__}, which may not leave it")
     error.__cause__ = exc
     return error
 

@@ -17,6 +17,7 @@ from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
+from gatebridge._translate.text import request_line
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
@@ -44,8 +45,8 @@ class WsgiToAsgi:
             any number.
         idle_timeout: After how many seconds without work a thread ends.
         shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown.
-        window_bytes: How much of a body may wait between client and application, in each direction
-            of each request; about as much again may be in the server's hands.
+        window_bytes: How many bytes of a body may wait between client and application, in each
+            direction of each request; about as many again may be in the server's hands.
         max_body_size: The largest request body in bytes; larger ones are answered 413. None for
             any.
         duplicate_header_limit: How often a header may come in a request, ``Cookie`` too, which
@@ -54,6 +55,9 @@ class WsgiToAsgi:
             ignored, with a warning; CGI names (without a dot) must have a native string.
         errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.
         name: For the names of the threads; by default that of the function, or of the class.
+
+    Attributes:
+        app: As given.
 
     Raises:
         TypeError: ``app`` is not callable, or a pair of ``environ`` is of the wrong type.
@@ -80,9 +84,9 @@ class WsgiToAsgi:
     ) -> None:
         if not callable(app):
             raise TypeError(f"app: not callable: {app!r:.80}")
+        require_at_least(1, threads=threads, window_bytes=window_bytes)
         if max_threads is None:
             max_threads = 1 if threads == 1 else threads + 2000
-        require_at_least(1, threads=threads, window_bytes=window_bytes)
         if duplicate_header_limit is not None:
             require_at_least(1, duplicate_header_limit=duplicate_header_limit)
         require_at_least(threads, max_threads=max_threads)
@@ -130,8 +134,8 @@ class WsgiToAsgi:
                 await answer(scope, send, exc.status, str(exc))
                 return
             except HostError:
-                method, path = scope.get("method"), scope.get("path")
-                _logger.info("%s %r: HostError before the application was called", method, path)
+                request = request_line(scope.get("method"), scope.get("path"))
+                _logger.info("%s: HostError before the application was called", request)
                 raise
             environ.update(self._extra_environ)
             await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
@@ -182,7 +186,8 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     message = await receive()
     if message["type"] != "websocket.connect":
         return
-    _logger.info("WebSocket %r refused: the application is a WSGI application", scope.get("path"))
+    request = request_line("websocket", scope.get("path"))
+    _logger.info("%s: refused: the application is a WSGI application", request)
     try:
         if "websocket.http.response" in (scope.get("extensions") or {}):
             text = "this server does not serve WebSocket here"
@@ -202,9 +207,9 @@ def _checked_environ(environ: Mapping[str, object]) -> dict[str, object]:
     checked: dict[str, object] = {}
     for key, value in environ.items():
         if "." not in key and not (type(value) is str and all(char <= "\xff" for char in value)):
-            raise TypeError(f"environ: {key}: not a native string: {value!r:.80}")
+            raise TypeError(f"environ: {key!r:.80} is not a native string: {value!r:.80}")
         if key.startswith("wsgi."):
-            _logger.warning("environ: %s is set by the server and was ignored", key)
+            _logger.warning("environ: %.80r is for the server to set and was ignored", key)
             continue
         checked[key] = value
     return checked

@@ -1,18 +1,19 @@
 """Ready-made entry points, for servers that shall run an application of either kind.
 
+How to start them::
+
     GATEBRIDGE_APP=package.module:app uvicorn gatebridge.auto:asgi
     GATEBRIDGE_APP=package.module:app gunicorn gatebridge.auto:wsgi
 
 The application is imported along with this module, so that whatever is wrong shows when the server
 starts. Where the server wants its own kind of application, it gets that one as it is.
 
+A `LoadError` says that a variable is not set as it should be, or that there is no such application.
+Whatever the application's modules or its factory raise is raised as it is.
+
 Environment:
     GATEBRIDGE_APP: ``package.module:app``, or ``package.module:create_app()`` for a factory.
     GATEBRIDGE_INTERFACE: ``asgi`` or ``wsgi``, for an application that does not show which it is.
-
-Raises:
-    LoadError: A variable is not set as it should be, or there is no such application.
-    Exception: Whatever the application's modules or its factory raise.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import os
 from gatebridge._loading import InterfaceChoice, NamedApplication, load
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
+
+__all__ = ["asgi", "wsgi"]
 
 _CHOICES: dict[str, InterfaceChoice] = {"": "auto", "auto": "auto", "asgi": "asgi", "wsgi": "wsgi"}
 
@@ -40,4 +43,6 @@ def _load() -> NamedApplication:
 # Neither starts a thread or a loop before its first request.
 _application = _load()
 asgi: ASGIApplication = _application.for_asgi()
+"""The application for an ASGI server."""
 wsgi: WSGIApplication = _application.for_wsgi()
+"""The application for a WSGI server."""

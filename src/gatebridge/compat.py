@@ -1,7 +1,7 @@
 """The names and arguments of a2wsgi, asgiref and Starlette, for code that was written for those.
 
 What is behind the names is `gatebridge.WsgiToAsgi` and `gatebridge.AsgiToWsgi`; who writes new code
-takes these. docs/how-to/migrating tells what differs.
+takes these. The how-to guides on migrating tell what differs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gatebridge._concurrency.pool import WorkerPool
 from gatebridge._concurrency.portal import Portal, refuse_thread_of
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
+from gatebridge._translate.text import request_line
 from gatebridge._wsgi_to_asgi import WsgiToAsgi as _WsgiToAsgi
 from gatebridge.errors import UnavailableError
 from gatebridge.types import (
@@ -118,7 +119,7 @@ class ASGIMiddleware(AsgiToWsgi):
             return super()._open_portal()
         if self._pid != os.getpid():
             raise UnavailableError(
-                "loop", "it was made in the process that this one was forked from"
+                "loop", "made in the process that this one was forked from; make it after the fork"
             )
         return open_loop(self._loop, self._startup_timeout)
 
@@ -148,8 +149,8 @@ class ASGIMiddleware(AsgiToWsgi):
         with anyio.CancelScope() as cancel:
             await self.app(scope, receive, send_and_see)
         if cancel.cancelled_caught:
-            method, path = scope.get("method"), scope["path"]
-            _logger.info("%s %r: cancelled %g seconds after the response", method, path, seconds)
+            request = request_line(scope.get("method", scope["type"]), scope["path"])
+            _logger.info("%s: cancelled %g seconds after the response", request, seconds)
 
 
 class ASGIResponder(ASGIMiddleware):
@@ -173,7 +174,7 @@ class ASGIResponder(ASGIMiddleware):
 
 
 class WSGIMiddleware(_WsgiToAsgi):
-    """``a2wsgi.WSGIMiddleware``, and Starlette's: an ASGI application that serves a WSGI one.
+    """``WSGIMiddleware`` of a2wsgi, Starlette and Uvicorn: serves a WSGI application.
 
     Args:
         app: The WSGI application.
@@ -189,7 +190,7 @@ class WSGIMiddleware(_WsgiToAsgi):
         TypeError: ``app`` is not callable.
         ValueError: ``workers`` is less than 1.
 
-    Source: a2wsgi 1.10; Starlette 1.0.
+    Source: a2wsgi 1.10; Starlette 1.10; Uvicorn 0.54.
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
@@ -231,6 +232,9 @@ class WsgiToAsgi(_WsgiToAsgi):
         duplicate_header_limit: How often a header may come in a request. Oftener, and the answer is
             400. 0 or None for any number.
 
+    Attributes:
+        duplicate_header_limit: As given.
+
     Raises:
         TypeError: ``wsgi_application`` is not callable.
         ValueError: ``duplicate_header_limit`` is less than 0.
@@ -268,7 +272,7 @@ def build_environ(scope: Scope, body: bytes | InputStream) -> dict[str, Any]:
         RequestError: As `gatebridge.environ_from_scope`.
         HostError: As `gatebridge.environ_from_scope`.
 
-    Source: Starlette 1.0; a2wsgi 1.10.
+    Source: Starlette 1.10; a2wsgi 1.10.
     """
     file = io.BytesIO(body) if isinstance(body, bytes) else body
     return environ_from_scope(scope, body=file)

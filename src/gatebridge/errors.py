@@ -8,6 +8,19 @@ never wrapped; these classes speak of broken rules only.
 
 from __future__ import annotations
 
+__all__ = [
+    "AsgiAppError",
+    "ClientDisconnected",
+    "GatebridgeError",
+    "HostError",
+    "LifespanError",
+    "LoadError",
+    "RequestBodyError",
+    "RequestError",
+    "UnavailableError",
+    "WsgiAppError",
+]
+
 
 class GatebridgeError(Exception):
     """The base of every error that this library raises.

@@ -17,11 +17,65 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
+__all__ = [
+    "ASGIApplication",
+    "ASGIVersions",
+    "AnyScope",
+    "DisconnectFlag",
+    "ErrorStream",
+    "ExcInfo",
+    "Extensions",
+    "HTTPDisconnectMessage",
+    "HTTPRequestMessage",
+    "HTTPResponseBodyMessage",
+    "HTTPResponseDebugMessage",
+    "HTTPResponseEarlyHintMessage",
+    "HTTPResponsePathSendMessage",
+    "HTTPResponsePushMessage",
+    "HTTPResponseStartMessage",
+    "HTTPResponseTrailersMessage",
+    "HTTPResponseZeroCopySendMessage",
+    "HTTPScope",
+    "HTTPSendMessage",
+    "InputStream",
+    "LifespanScope",
+    "LifespanShutdownCompleteMessage",
+    "LifespanShutdownFailedMessage",
+    "LifespanShutdownMessage",
+    "LifespanStartupCompleteMessage",
+    "LifespanStartupFailedMessage",
+    "LifespanStartupMessage",
+    "Message",
+    "OptExcInfo",
+    "Receive",
+    "ReceiveMessage",
+    "Scope",
+    "Send",
+    "SendMessage",
+    "StartResponse",
+    "TLSExtension",
+    "WSGIApplication",
+    "WSGIEnvironment",
+    "WebSocketAcceptMessage",
+    "WebSocketCloseMessage",
+    "WebSocketConnectMessage",
+    "WebSocketDenialBodyMessage",
+    "WebSocketDenialStartMessage",
+    "WebSocketDisconnectMessage",
+    "WebSocketReceiveMessage",
+    "WebSocketScope",
+    "WebSocketSendMessage",
+    "Write",
+]
+
 # --- scopes ---------------------------------------------------------------------------------------
 
 
 class ASGIVersions(TypedDict):
-    """``scope["asgi"]``: the versions that the server speaks."""
+    """``scope["asgi"]``: the versions that the server speaks.
+
+    Source: ASGI HTTP 2.5 "HTTP Connection Scope".
+    """
 
     version: str
     spec_version: NotRequired[str]
@@ -31,6 +85,8 @@ class TLSExtension(TypedDict):
     """``scope["extensions"]["tls"]``: the connection's TLS data, present only under TLS.
 
     ``tls_version`` and ``cipher_suite`` are the protocol's 16-bit numbers, certificates are PEM.
+
+    Source: ASGI TLS 0.2 "Connection Scope".
     """
 
     server_cert: str | None
@@ -55,11 +111,19 @@ Extensions = TypedDict(
     },
     total=False,
 )
-Extensions.__doc__ = """``scope["extensions"]``: what the server offers beyond the specification."""
+Extensions.__doc__ = """``scope["extensions"]``: what the server offers beyond the specification.
+
+Source: ASGI main specification 3.0 "Extensions"; ASGI extensions.
+"""
 
 
 class HTTPScope(TypedDict):
-    """The scope of one HTTP request."""
+    """The scope of one HTTP request.
+
+    ``wsgi_environ`` is the original environ, where this library made the scope.
+
+    Source: ASGI HTTP 2.5 "HTTP Connection Scope".
+    """
 
     type: Literal["http"]
     asgi: ASGIVersions
@@ -76,11 +140,15 @@ class HTTPScope(TypedDict):
     state: NotRequired[dict[str, Any]]
     extensions: NotRequired[Extensions | None]
     wsgi_environ: NotRequired[WSGIEnvironment]
-    """The original environ, where this library made the scope."""
 
 
 class WebSocketScope(TypedDict):
-    """The scope of one WebSocket connection."""
+    """The scope of one WebSocket connection.
+
+    ``wsgi_environ`` is the original environ, where this library made the scope.
+
+    Source: ASGI WebSocket 2.5 "WebSocket Connection Scope".
+    """
 
     type: Literal["websocket"]
     asgi: ASGIVersions
@@ -97,11 +165,13 @@ class WebSocketScope(TypedDict):
     state: NotRequired[dict[str, Any]]
     extensions: NotRequired[Extensions | None]
     wsgi_environ: NotRequired[WSGIEnvironment]
-    """The original environ, where this library made the scope."""
 
 
 class LifespanScope(TypedDict):
-    """The scope of one event loop's lifespan."""
+    """The scope of one event loop's lifespan.
+
+    Source: ASGI lifespan 2.0 "Scope".
+    """
 
     type: Literal["lifespan"]
     asgi: ASGIVersions
@@ -112,7 +182,10 @@ class LifespanScope(TypedDict):
 
 
 class HTTPRequestMessage(TypedDict):
-    """A part of the request's body, in ``receive``."""
+    """A part of the request's body, in ``receive``.
+
+    Source: ASGI HTTP 2.5 "Request".
+    """
 
     type: Literal["http.request"]
     body: NotRequired[bytes]
@@ -120,13 +193,19 @@ class HTTPRequestMessage(TypedDict):
 
 
 class HTTPDisconnectMessage(TypedDict):
-    """The client left, or the response is complete, in ``receive``."""
+    """The client left, or the response is complete, in ``receive``.
+
+    Source: ASGI HTTP 2.5 "Disconnect".
+    """
 
     type: Literal["http.disconnect"]
 
 
 class HTTPResponseStartMessage(TypedDict):
-    """Status and headers of the response, in ``send``."""
+    """Status and headers of the response, in ``send``.
+
+    Source: ASGI HTTP 2.5 "Response Start".
+    """
 
     type: Literal["http.response.start"]
     status: int
@@ -135,7 +214,10 @@ class HTTPResponseStartMessage(TypedDict):
 
 
 class HTTPResponseBodyMessage(TypedDict):
-    """A part of the response's body, in ``send``."""
+    """A part of the response's body, in ``send``.
+
+    Source: ASGI HTTP 2.5 "Response Body".
+    """
 
     type: Literal["http.response.body"]
     body: NotRequired[bytes]
@@ -143,7 +225,10 @@ class HTTPResponseBodyMessage(TypedDict):
 
 
 class HTTPResponseTrailersMessage(TypedDict):
-    """Extension ``http.response.trailers``: fields after the body."""
+    """Extension ``http.response.trailers``: fields after the body.
+
+    Source: ASGI extensions, "HTTP Trailers".
+    """
 
     type: Literal["http.response.trailers"]
     headers: Iterable[tuple[bytes, bytes]]
@@ -155,6 +240,8 @@ class HTTPResponseZeroCopySendMessage(TypedDict):
 
     ``offset`` and ``count`` are in bytes; without them the file is sent from where it stands to
     its end.
+
+    Source: ASGI extensions, "Zero Copy Send".
     """
 
     type: Literal["http.response.zerocopysend"]
@@ -165,21 +252,30 @@ class HTTPResponseZeroCopySendMessage(TypedDict):
 
 
 class HTTPResponsePathSendMessage(TypedDict):
-    """Extension ``http.response.pathsend``: the whole body, by a file's absolute path."""
+    """Extension ``http.response.pathsend``: the whole body, by a file's absolute path.
+
+    Source: ASGI extensions, "Path Send".
+    """
 
     type: Literal["http.response.pathsend"]
     path: str
 
 
 class HTTPResponseEarlyHintMessage(TypedDict):
-    """Extension ``http.response.early_hint``: values of ``Link`` fields for a 103 response."""
+    """Extension ``http.response.early_hint``: values of ``Link`` fields for a 103 response.
+
+    Source: ASGI extensions, "Early Hints"; RFC 8297.
+    """
 
     type: Literal["http.response.early_hint"]
     links: Iterable[bytes]
 
 
 class HTTPResponsePushMessage(TypedDict):
-    """Extension ``http.response.push``: HTTP/2 server push."""
+    """Extension ``http.response.push``: HTTP/2 server push.
+
+    Source: ASGI extensions, "HTTP/2 Server Push".
+    """
 
     type: Literal["http.response.push"]
     path: str
@@ -187,7 +283,10 @@ class HTTPResponsePushMessage(TypedDict):
 
 
 class HTTPResponseDebugMessage(TypedDict):
-    """Extension ``http.response.debug``: what a test client may want to know."""
+    """Extension ``http.response.debug``: what a test client may want to know.
+
+    Source: ASGI extensions, "Debug".
+    """
 
     type: Literal["http.response.debug"]
     info: dict[str, Any]
@@ -197,13 +296,19 @@ class HTTPResponseDebugMessage(TypedDict):
 
 
 class WebSocketConnectMessage(TypedDict):
-    """The client asks for the handshake, in ``receive``."""
+    """The client asks for the handshake, in ``receive``.
+
+    Source: ASGI WebSocket 2.5 "Connect".
+    """
 
     type: Literal["websocket.connect"]
 
 
 class WebSocketAcceptMessage(TypedDict):
-    """The application completes the handshake, in ``send``."""
+    """The application completes the handshake, in ``send``.
+
+    Source: ASGI WebSocket 2.5 "Accept".
+    """
 
     type: Literal["websocket.accept"]
     subprotocol: NotRequired[str | None]
@@ -211,7 +316,10 @@ class WebSocketAcceptMessage(TypedDict):
 
 
 class WebSocketReceiveMessage(TypedDict):
-    """A whole message from the client: exactly one of ``bytes`` and ``text`` is not None."""
+    """A whole message from the client: exactly one of ``bytes`` and ``text`` is not None.
+
+    Source: ASGI WebSocket 2.5 "Receive".
+    """
 
     type: Literal["websocket.receive"]
     bytes: NotRequired[bytes | None]
@@ -219,7 +327,10 @@ class WebSocketReceiveMessage(TypedDict):
 
 
 class WebSocketSendMessage(TypedDict):
-    """A whole message to the client: exactly one of ``bytes`` and ``text`` is not None."""
+    """A whole message to the client: exactly one of ``bytes`` and ``text`` is not None.
+
+    Source: ASGI WebSocket 2.5 "Send".
+    """
 
     type: Literal["websocket.send"]
     bytes: NotRequired[bytes | None]
@@ -227,7 +338,10 @@ class WebSocketSendMessage(TypedDict):
 
 
 class WebSocketDisconnectMessage(TypedDict):
-    """The connection is over, in ``receive``."""
+    """The connection is over, in ``receive``.
+
+    Source: ASGI WebSocket 2.5 "Disconnect"; RFC 6455 section 7.4.
+    """
 
     type: Literal["websocket.disconnect"]
     code: NotRequired[int | None]
@@ -235,7 +349,10 @@ class WebSocketDisconnectMessage(TypedDict):
 
 
 class WebSocketCloseMessage(TypedDict):
-    """The application ends the connection, or refuses the handshake, in ``send``."""
+    """The application ends the connection, or refuses the handshake, in ``send``.
+
+    Source: ASGI WebSocket 2.5 "Close"; RFC 6455 section 7.4.
+    """
 
     type: Literal["websocket.close"]
     code: NotRequired[int]
@@ -243,7 +360,10 @@ class WebSocketCloseMessage(TypedDict):
 
 
 class WebSocketDenialStartMessage(TypedDict):
-    """Extension ``websocket.http.response``: the head of the answer that refuses a handshake."""
+    """Extension ``websocket.http.response``: the head of the answer that refuses a handshake.
+
+    Source: ASGI extensions, "WebSocket Denial Response".
+    """
 
     type: Literal["websocket.http.response.start"]
     status: int
@@ -251,7 +371,10 @@ class WebSocketDenialStartMessage(TypedDict):
 
 
 class WebSocketDenialBodyMessage(TypedDict):
-    """Extension ``websocket.http.response``: a part of that answer's body."""
+    """Extension ``websocket.http.response``: a part of that answer's body.
+
+    Source: ASGI extensions, "WebSocket Denial Response".
+    """
 
     type: Literal["websocket.http.response.body"]
     body: NotRequired[bytes]
@@ -262,38 +385,56 @@ class WebSocketDenialBodyMessage(TypedDict):
 
 
 class LifespanStartupMessage(TypedDict):
-    """The server is about to take connections, in ``receive``."""
+    """The server is about to take connections, in ``receive``.
+
+    Source: ASGI lifespan 2.0 "Startup".
+    """
 
     type: Literal["lifespan.startup"]
 
 
 class LifespanStartupCompleteMessage(TypedDict):
-    """The application is ready, in ``send``."""
+    """The application is ready, in ``send``.
+
+    Source: ASGI lifespan 2.0 "Startup Complete".
+    """
 
     type: Literal["lifespan.startup.complete"]
 
 
 class LifespanStartupFailedMessage(TypedDict):
-    """The application cannot run, in ``send``."""
+    """The application cannot run, in ``send``.
+
+    Source: ASGI lifespan 2.0 "Startup Failed".
+    """
 
     type: Literal["lifespan.startup.failed"]
     message: NotRequired[str]
 
 
 class LifespanShutdownMessage(TypedDict):
-    """The server has closed every connection, in ``receive``."""
+    """The server has closed every connection, in ``receive``.
+
+    Source: ASGI lifespan 2.0 "Shutdown".
+    """
 
     type: Literal["lifespan.shutdown"]
 
 
 class LifespanShutdownCompleteMessage(TypedDict):
-    """The application has cleaned up, in ``send``."""
+    """The application has cleaned up, in ``send``.
+
+    Source: ASGI lifespan 2.0 "Shutdown Complete".
+    """
 
     type: Literal["lifespan.shutdown.complete"]
 
 
 class LifespanShutdownFailedMessage(TypedDict):
-    """The application could not clean up, in ``send``."""
+    """The application could not clean up, in ``send``.
+
+    Source: ASGI lifespan 2.0 "Shutdown Failed".
+    """
 
     type: Literal["lifespan.shutdown.failed"]
     message: NotRequired[str]
@@ -302,6 +443,7 @@ class LifespanShutdownFailedMessage(TypedDict):
 # --- unions: which message goes which way ---------------------------------------------------------
 
 AnyScope: TypeAlias = HTTPScope | WebSocketScope | LifespanScope
+"""What an application may be called with."""
 
 ReceiveMessage: TypeAlias = (
     HTTPRequestMessage
@@ -312,6 +454,7 @@ ReceiveMessage: TypeAlias = (
     | LifespanStartupMessage
     | LifespanShutdownMessage
 )
+"""What ``await receive()`` may give."""
 
 HTTPSendMessage: TypeAlias = (
     HTTPResponseStartMessage
@@ -323,6 +466,7 @@ HTTPSendMessage: TypeAlias = (
     | HTTPResponsePushMessage
     | HTTPResponseDebugMessage
 )
+"""What ``await send()`` may be given for an HTTP request."""
 
 SendMessage: TypeAlias = (
     HTTPSendMessage
@@ -336,6 +480,7 @@ SendMessage: TypeAlias = (
     | LifespanShutdownCompleteMessage
     | LifespanShutdownFailedMessage
 )
+"""What ``await send()`` may be given."""
 
 # --- the callables of ASGI ------------------------------------------------------------------------
 
@@ -347,19 +492,32 @@ Message: TypeAlias = Mapping[str, Any]
 
 
 class Receive(Protocol):
-    """``await receive()`` gives the next message for the application."""
+    """``await receive()`` gives the next message for the application.
 
-    def __call__(self) -> Awaitable[Message]: ...
+    Source: ASGI main specification 3.0 "Applications".
+    """
+
+    def __call__(self) -> Awaitable[Message]:
+        """Wait for the next message; `ReceiveMessage` says what it may be."""
+        ...
 
 
 class Send(Protocol):
-    """``await send(message)`` hands one message to the server."""
+    """``await send(message)`` hands one message to the server; an `OSError` says the client left.
 
-    def __call__(self, message: Any, /) -> Awaitable[None]: ...  # noqa: ANN401 - see the module
+    Source: ASGI main specification 3.0 "Applications"; ASGI HTTP 2.5 "Disconnected Client".
+    """
+
+    def __call__(self, message: Any, /) -> Awaitable[None]:  # noqa: ANN401 - see the module
+        """Send a message; `SendMessage` says what it may be."""
+        ...
 
 
 class ASGIApplication(Protocol):
-    """An ASGI 3 application: one async callable (ASGI main specification, "Applications")."""
+    """An ASGI 3 application: one async callable.
+
+    Source: ASGI main specification 3.0 "Applications".
+    """
 
     def __call__(
         self,
@@ -367,24 +525,31 @@ class ASGIApplication(Protocol):
         receive: Any,  # noqa: ANN401
         send: Any,  # noqa: ANN401
         /,
-    ) -> Awaitable[None]: ...
+    ) -> Awaitable[None]:
+        """Serve what the scope stands for: a request, a WebSocket, or a lifespan."""
+        ...
 
 
 # --- the callables of WSGI ------------------------------------------------------------------------
 
 WSGIEnvironment: TypeAlias = dict[str, Any]
-"""A builtin dict: CGI names to native strings, ``wsgi.*`` names to what PEP 3333 says."""
+"""A builtin dict of CGI names to native strings, and ``wsgi.*`` names to what PEP 3333 says."""
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType]
+"""What ``sys.exc_info()`` returns while an exception is handled."""
+
 OptExcInfo: TypeAlias = ExcInfo | tuple[None, None, None]
-"""What ``sys.exc_info()`` returns."""
+"""What ``sys.exc_info()`` returns, ``(None, None, None)`` if no exception is handled."""
 
 Write: TypeAlias = Callable[[bytes], object]
-"""The callable that ``start_response`` returns: one block of the body per call."""
+"""The callable that ``start_response`` returns, for one block of the body per call."""
 
 
 class StartResponse(Protocol):
-    """``start_response(status, headers)``: native strings, one tuple for each header line."""
+    """``start_response(status, headers)``: native strings, one tuple for each header line.
+
+    Source: PEP 3333 "The ``start_response()`` Callable".
+    """
 
     def __call__(
         self,
@@ -392,29 +557,51 @@ class StartResponse(Protocol):
         headers: list[tuple[str, str]],
         exc_info: OptExcInfo | None = ...,
         /,
-    ) -> Write: ...
+    ) -> Write:
+        """Begin the response; with ``exc_info``, replace one that was not sent yet."""
+        ...
 
 
 class InputStream(Protocol):
-    """``wsgi.input``: the request's body, as bytes (PEP 3333 "Input and Error Streams")."""
+    """``wsgi.input``: the request's body, as bytes.
 
-    def read(self, size: int = ..., /) -> bytes: ...
+    Source: PEP 3333 "Input and Error Streams".
+    """
 
-    def readline(self, size: int = ..., /) -> bytes: ...
+    def read(self, size: int = ..., /) -> bytes:
+        """Return at most ``size`` bytes, or all to the end if it is not given; none at the end."""
+        ...
 
-    def readlines(self, hint: int = ..., /) -> list[bytes]: ...
+    def readline(self, size: int = ..., /) -> bytes:
+        """Return the next line with its end, ``size`` bytes of it at most."""
+        ...
 
-    def __iter__(self) -> Iterator[bytes]: ...
+    def readlines(self, hint: int = ..., /) -> list[bytes]:
+        """Return the lines to the end; ``hint`` bytes may be enough, and may be ignored."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the lines to the end, each with its own end."""
+        ...
 
 
 class ErrorStream(Protocol):
-    """``wsgi.errors``: a text stream (PEP 3333 "Input and Error Streams")."""
+    """``wsgi.errors``: a text stream.
 
-    def flush(self) -> object: ...
+    Source: PEP 3333 "Input and Error Streams".
+    """
 
-    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object:
+        """Send what was written on its way."""
+        ...
 
-    def writelines(self, lines: Iterable[str], /) -> object: ...
+    def write(self, text: str, /) -> object:
+        """Write text, in which U+000A ends a line."""
+        ...
+
+    def writelines(self, lines: Iterable[str], /) -> object:
+        """Write several texts; no line's end is added."""
+        ...
 
 
 class DisconnectFlag(Protocol):
@@ -424,7 +611,9 @@ class DisconnectFlag(Protocol):
     client has left, and at the latest when the request is over.
     """
 
-    def is_set(self) -> bool: ...
+    def is_set(self) -> bool:
+        """Return whether the client is gone."""
+        ...
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for at most ``timeout`` seconds; return whether the client is gone."""
@@ -432,8 +621,13 @@ class DisconnectFlag(Protocol):
 
 
 class WSGIApplication(Protocol):
-    """A WSGI application: a callable of environ and ``start_response`` (PEP 3333)."""
+    """A WSGI application: a callable of environ and ``start_response``.
+
+    Source: PEP 3333 "The Application/Framework Side".
+    """
 
     def __call__(
         self, environ: WSGIEnvironment, start_response: StartResponse, /
-    ) -> Iterable[bytes]: ...
+    ) -> Iterable[bytes]:
+        """Serve a request: call ``start_response``, and return the blocks of the body."""
+        ...

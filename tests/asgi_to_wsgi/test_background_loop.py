@@ -212,7 +212,7 @@ def calls_of(adapter: AsgiToWsgi) -> list[Callable[[], object]]:
 
 
 def refused(call: Callable[[], object]) -> None:
-    with pytest.raises(UnavailableError, match="thread of the loop"):
+    with pytest.raises(UnavailableError, match="called on its own thread"):
         call()
 
 

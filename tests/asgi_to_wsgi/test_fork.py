@@ -245,6 +245,7 @@ else:
 
 @pytest.mark.clause("A-LIFE-09")
 def test_a_portal_of_the_parent_is_refused_in_the_child(anyio_backend: Any, fork: str) -> None:
+    reason = "runs in the process that this one was forked from; open it after the fork"
     run_script(
         fork
         + """
@@ -269,7 +270,7 @@ with start_blocking_portal(backend, options) as portal:
         says=[
             "startup",
             "ok",
-            *["child: portal: it runs in the process that this one was forked from"] * 2,
+            *[f"child: portal: {reason}"] * 2,
             "status 0",
             "shutdown",
             "cleanup",

@@ -455,7 +455,9 @@ def test_close_cuts_off_a_response_that_streams_for_ever(
     assert host.next() == b"a"
     adapter.close()
     assert len(seen) == 1
-    with pytest.raises(UnavailableError, match=r"close\(\): came before the end of the response"):
+    with pytest.raises(
+        UnavailableError, match=r"close\(\): cut the response off after shutdown_timeout"
+    ):
         host.next()
     host.close()
     assert warnings_of(caplog) == [
@@ -476,7 +478,7 @@ def test_close_cuts_off_a_request_that_has_no_answer_yet(adapt: Adapt) -> None:
     serving = Host().serve_in_thread(adapter)
     begun.happens()
     adapter.close()
-    with pytest.raises(UnavailableError, match="came before the end"):
+    with pytest.raises(UnavailableError, match="cut the response off"):
         serving.join()
     Host.all[0].violations.clear()
 
@@ -542,5 +544,7 @@ def test_a_request_that_is_cut_off_before_it_starts_never_does(
     adapter.close()
     closed.set()
     thread.join()
-    assert [str(error) for error in served] == ["close(): came before the end of the response"]
+    assert [str(error) for error in served] == [
+        "close(): cut the response off after shutdown_timeout"
+    ]
     assert app.events == ["startup", "shutdown"]

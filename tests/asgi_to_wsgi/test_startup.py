@@ -247,7 +247,15 @@ def test_a_startup_may_take_any_time(adapt: Adapt) -> None:
 @pytest.mark.parametrize("name", ["startup_timeout", "response_timeout"])
 def test_a_timeout_is_longer_than_nothing(name: str, seconds: float) -> None:
     arguments: dict[str, Any] = {name: seconds}
-    with pytest.raises(ValueError, match=f"{name}: {seconds} is not greater than 0"):
+    with pytest.raises(ValueError, match=f"{name}: not greater than 0: {seconds}"):
+        AsgiToWsgi(Recorder(), **arguments)
+
+
+@pytest.mark.parametrize("name", ["startup_timeout", "shutdown_timeout", "max_body_size"])
+def test_a_number_is_not_given_as_text(name: str) -> None:
+    """As out of the environment: the error says which argument it is."""
+    arguments: dict[str, Any] = {name: "30"}
+    with pytest.raises(TypeError, match=f"^{name}: not a number: '30'$"):
         AsgiToWsgi(Recorder(), **arguments)
 
 
@@ -261,14 +269,14 @@ def test_a_timeout_may_be_longer_than_a_thread_can_wait(adapt: Adapt, seconds: f
 
 @pytest.mark.parametrize("seconds", [-1, float("nan")])
 def test_the_shutdown_timeout_is_not_negative(seconds: float) -> None:
-    with pytest.raises(ValueError, match=f"shutdown_timeout: {seconds} is less than 0"):
+    with pytest.raises(ValueError, match=f"shutdown_timeout: not at least 0: {seconds}"):
         AsgiToWsgi(Recorder(), shutdown_timeout=seconds)
 
 
 def test_words_are_among_those_that_exist() -> None:
     with pytest.raises(ValueError, match="lifespan: not 'auto', 'on' or 'off': 'maybe'"):
         AsgiToWsgi(Recorder(), lifespan="maybe")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="backend: neither 'asyncio' nor 'trio': 'curio'"):
+    with pytest.raises(ValueError, match="backend: not 'asyncio' or 'trio': 'curio'"):
         AsgiToWsgi(Recorder(), backend="curio")  # type: ignore[arg-type]
 
 
@@ -295,9 +303,9 @@ def test_what_is_no_asgi_application_is_refused() -> None:
     def four(scope: Any, receive: Any, send: Any, more: Any) -> None: ...
 
     refused: list[tuple[Any, str]] = [
-        (wsgi, "a WSGI application"),
-        (none, "a factory, to be called first"),
-        (four, "not called with scope, receive and send"),
+        (wsgi, "takes two arguments, as for WSGI, not three"),
+        (none, "needs no argument: .*; call it first if it is a factory"),
+        (four, "takes neither scope, receive and send nor"),
         (3, "not callable"),
     ]
     for app, text in refused:
@@ -354,7 +362,7 @@ def test_an_application_that_ends_the_loop_at_startup_is_an_error(
     adapter = AsgiToWsgi(living(lifespan))
     with (
         caplog.at_level(logging.CRITICAL),
-        pytest.raises(UnavailableError, match="event loop: it has ended"),
+        pytest.raises(UnavailableError, match="event loop: has ended"),
     ):
         adapter.startup()
     assert Host().serve(adapter).body == b"ok"

@@ -32,6 +32,7 @@ class Decision:
     requirement: str  # the question
     choice: str
     reason: str
+    level: str = ""
     directions: tuple[str, ...] = ("-",)
     tested: bool = False
 

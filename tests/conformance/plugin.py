@@ -94,7 +94,7 @@ class Evidence:
                 tests = {test: _worst(outcomes) for test, outcomes in self._outcomes[duty].items()}
                 result = _result(tests.values())
                 if clause.tested or result != "missing":
-                    yield Row(clause.section, duty, clause.requirement, tests, result)
+                    yield Row(clause.section, duty, clause.level, clause.requirement, tests, result)
 
 
 def _result(outcomes: Collection[str]) -> str:

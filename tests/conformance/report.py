@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from conformance.clauses import Duty
 
-_BINDS = {"w2a": "`WsgiToAsgi`", "a2w": "`AsgiToWsgi`", "mid": "mounts, `LifespanShim`", "-": ""}
+_BINDS = {"w2a": "WsgiToAsgi", "a2w": "AsgiToWsgi", "mid": "mounts, LifespanShim", "-": ""}
 _INTRODUCTION = """\
 Each clause of the two specifications, and of HTTP, that binds the library, whom it binds, and the
-tests that are evidence for it, as they ended in the run that wrote this page. A number of tests
-unfolds to their names, below `tests/`. [Clauses](../spec/clauses.md) says where each clause comes
-from, and what the library does for it. Written by `make conformance`; CI fails if this page is not
-what its own run gives."""
+tests that are evidence for it, as they ended in the run that wrote this page. A requirement begins
+with its level: what stands after MUST NOT is what must not be. A number of tests unfolds to their
+names, below `tests/`. [Clauses](../spec/clauses.md) says where each clause comes from, and what the
+library does for it. Written by `make conformance`; CI fails if this page is not what its own run
+gives."""
 _RESULTS = ("passed", "failed", "missing")
 
 
@@ -25,6 +26,7 @@ class Row:
     Attributes:
         section: That of the clause.
         duty: The clause and its direction.
+        level: The clause's own, such as MUST NOT; it is the verb of the requirement.
         requirement: What the clause says.
         tests: The outcome of each test that ran: passed, failed or skipped.
         result: One of passed, failed and missing.
@@ -32,6 +34,7 @@ class Row:
 
     section: str
     duty: Duty
+    level: str
     requirement: str
     tests: Mapping[str, str]
     result: str
@@ -74,7 +77,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
             lines += ["| --- | --- | --- | --- |"]
         binds = _BINDS[row.duty.direction]
         clause = f"{row.duty.id}<br>{binds}" if binds else row.duty.id
-        lines.append(f"| {clause} | {row.requirement} | {_tests(row)} | {row.result} |")
+        requirement = f"**{row.level}**: {row.requirement}" if row.level else row.requirement
+        lines.append(f"| {clause} | {requirement} | {_tests(row)} | {row.result} |")
     return "\n".join(lines) + "\n"
 
 

@@ -272,10 +272,10 @@ def test_the_table_is_written_as_markdown(project: Project) -> None:
         "\n"
         "| Clause | Requirement | Tests | Result |\n"
         "| --- | --- | --- | --- |\n"
-        "| W-ONE-01<br>`WsgiToAsgi` | Requires one. | <details><summary>1</summary>"
+        "| W-ONE-01<br>WsgiToAsgi | **MUST**: Requires one. | <details><summary>1</summary>"
         "<code>test_one.py::test_one</code></details> | passed |\n"
-        "| W-TWO-01<br>`WsgiToAsgi` | Requires two. | 0 | missing |\n"
-        "| W-TWO-01<br>`AsgiToWsgi` | Requires two. | 0 | missing |\n"
+        "| W-TWO-01<br>WsgiToAsgi | **MUST**: Requires two. | 0 | missing |\n"
+        "| W-TWO-01<br>AsgiToWsgi | **MUST**: Requires two. | 0 | missing |\n"
     )
 
 

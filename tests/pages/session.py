@@ -243,6 +243,14 @@ class Session:
             assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
             time.sleep(0.02)  # nothing else tells
 
+    def _look_into_log(self, text: str, *, stop: bool) -> None:
+        if stop:
+            self._stop_server(signal.SIGINT)
+        deadline = time.monotonic() + HANG
+        while not _pattern(text).search(self._server_output()):
+            assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
+            time.sleep(0.02)  # nothing else tells
+
     def _server_output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
@@ -253,7 +261,7 @@ def _port_named(command: str, ports: set[int]) -> int | None:
 
 def installs(text: str) -> Iterator[str]:
     """Yield what the lines of a block install by pip, as distributions are called."""
-    for line in text.splitlines():
+    for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         if words[:2] == ["pip", "install"]:
             for word in words[2:]:

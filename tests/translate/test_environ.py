@@ -335,8 +335,9 @@ def test_proxy_headers_are_only_headers(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({"path": MISSING}, "path"),
         ({"path": b"/"}, "path"),
-        ({"raw_path": "/"}, "path"),
-        ({"query_string": "q"}, "path"),
+        ({"raw_path": "/"}, "raw_path"),
+        ({"query_string": "q"}, "query_string"),
+        ({"root_path": 5}, "root_path"),
         ({"scheme": b"http"}, "scheme"),
         ({"http_version": 1.1}, "http_version"),
         ({"headers": 5}, "headers"),

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from gatebridge import environ_from_scope
+from gatebridge._translate.environ import _remote_address
+from gatebridge._translate.headers import _key_of_rare_name
+from gatebridge._translate.host import split_host
 from gatebridge.errors import HostError, RequestError
 from translate.scopes import make_scope
 
@@ -88,7 +91,7 @@ def test_very_many_repeats_are_one_value() -> None:
 def test_a_header_may_come_as_often_as_allowed_and_no_oftener(name: bytes) -> None:
     scope = make_scope(headers=[(name, b"1"), (b"x-other", b""), (name.title(), b"1")])
     environ_from_scope(scope, duplicate_header_limit=2)
-    with pytest.raises(RequestError, match=f"^{name.decode()}: 2 times, more than 1$"):
+    with pytest.raises(RequestError, match=f"^{name.decode()}: sent 2 times, over the limit of 1$"):
         environ_from_scope(scope, duplicate_header_limit=1)
 
 
@@ -247,3 +250,16 @@ def test_an_item_that_is_no_pair_of_bytes_is_the_host_s_error(item: Any) -> None
     with pytest.raises(HostError, match=r"^headers: ") as info:
         environ_from_scope(make_scope(headers=[(b"x-fine", b"1"), item]))
     assert repr(item)[:80].strip("()[],") in info.value.reason
+
+
+def test_long_names_hosts_and_addresses_are_not_remembered() -> None:
+    """Or a client that invents them could fill the caches with megabytes."""
+    caches: list[Any] = [_key_of_rare_name, split_host, _remote_address]
+    before = [cache.cache_info().misses for cache in caches]
+    for number in range(3):
+        long = f"{number}x".rjust(1000, "x")
+        headers = [(long.encode(), b"1"), (b"host", long.encode())]
+        environ = environ_from_scope(make_scope(headers=headers, client=(long, 80)))
+        assert environ[f"HTTP_{long.upper()}"] == "1"
+        assert environ["HTTP_HOST"] == environ["REMOTE_ADDR"] == long
+    assert [cache.cache_info().misses for cache in caches] == before

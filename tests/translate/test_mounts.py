@@ -33,11 +33,11 @@ def test_a_prefix_has_one_spelling(given: str, prefix: str) -> None:
 @pytest.mark.parametrize(
     ("mounts", "text"),
     [
-        ({"": 1}, "'' is where the default application is"),
-        ({"/": 1}, "'/' is where the default application is"),
-        ({"/a/": 1, "/%61": 2}, "'/a' is given twice"),
-        ({"/%FF": 1}, "'/%FF' is not UTF-8"),
-        ({b"/a": 1}, "has to be a str: b'/a'"),
+        ({"": 1}, "empty: ''; the default application is there"),
+        ({"/": 1}, "empty: '/'; the default application is there"),
+        ({"/a/": 1, "/%61": 2}, "given twice: '/a'"),
+        ({"/%FF": 1}, "not UTF-8 when decoded: '/%FF'"),
+        ({b"/a": 1}, "not a str: b'/a'"),
     ],
 )
 def test_a_prefix_that_cannot_be_is_named(mounts: Any, text: str) -> None:

@@ -30,6 +30,7 @@ def test_every_thread_that_waits_in_a_read_goes_on() -> None:
         on_demand=False,
         wake=lambda: True,
         waiting=waiting,
+        request="POST '/'",
     )
     found: list[bytes] = []
     threads = [
@@ -56,6 +57,7 @@ def test_threads_that_read_at_once_share_the_body(method: str) -> None:
         on_demand=False,
         wake=lambda: True,
         waiting=nullcontext,
+        request="POST '/'",
     )
     found: list[bytes] = []
 

@@ -283,9 +283,9 @@ async def test_too_many_repeats_of_a_header_are_400_and_nothing_is_called(
     await few.serve(adapter(result_app([b"x"]), duplicate_header_limit=2))
     await many.serve(adapter(lambda *_: pytest.fail("called"), duplicate_header_limit=2))
     assert (few.status, many.status) == (200, 400)
-    assert many.body == b"x-a: 3 times, more than 2\n"
+    assert many.body == b"x-a: sent 3 times, over the limit of 2\n"
     (record,) = caplog.records
-    assert record.message == "GET '/many' answered 400: x-a: 3 times, more than 2"
+    assert record.message == "GET '/many': answered 400: x-a: sent 3 times, over the limit of 2"
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), 1e12])
@@ -295,6 +295,14 @@ async def test_timeouts_may_be_longer_than_any_clock(seconds: float) -> None:
     await host.serve(served)
     assert host.body == b"x"
     assert served._pool.close(seconds) == []
+
+
+@pytest.mark.parametrize("name", ["threads", "max_threads", "max_queue", "idle_timeout"])
+def test_a_number_is_not_given_as_text(name: str) -> None:
+    """As out of the environment: the error says which argument it is."""
+    arguments: dict[str, Any] = {name: "40"}
+    with pytest.raises(TypeError, match=f"^{name}: not a number: '40'$"):
+        WsgiToAsgi(result_app([b"x"]), **arguments)
 
 
 @pytest.mark.parametrize("name", ["idle_timeout", "shutdown_timeout", "threads"])

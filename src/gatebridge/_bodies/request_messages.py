@@ -127,14 +127,14 @@ class RequestMessages:
             raise HostError("wsgi.input", f"read() gave {type(part).__name__}, not bytes")
         self._read_bytes += len(part)
         if len(part) > size:
-            raise HostError("wsgi.input", f"read({size}) gave {len(part)} bytes")
+            raise HostError("wsgi.input", f"read({size}) gave {len(part)} bytes, which is more")
         if self._limit is not None and self._read_bytes > self._limit:
             raise _too_large(self._limit)
         if self._length is None:
             self.over = not part
         elif not part:
             raise RequestBodyError(
-                "content-length", f"{self._length - self._read_bytes} bytes fewer than declared"
+                "content-length", f"the body ended after {self._read_bytes} of {self._length} bytes"
             )
         else:
             self.over = self._read_bytes == self._length

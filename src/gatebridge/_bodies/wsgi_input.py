@@ -38,6 +38,7 @@ class WsgiInput(io.BufferedIOBase):
         wake: Called when `wants_more` has become true, mostly in the worker's thread; returns
             False if the loop has ended.
         waiting: Makes a context manager that the worker waits in.
+        request: What a log says of the request.
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
     """
@@ -51,6 +52,7 @@ class WsgiInput(io.BufferedIOBase):
         on_demand: bool,
         wake: Callable[[], bool],
         waiting: Callable[[], AbstractContextManager[object]],
+        request: str,
     ) -> None:
         self._length = length
         self._max_size = max_size
@@ -58,6 +60,7 @@ class WsgiInput(io.BufferedIOBase):
         self._on_demand = on_demand
         self._wake = wake
         self._gate = Gate(waiting, wake)
+        self._request = request
         self._lock = threading.RLock()  # guards all below; reentrant as that of ResponseChannel
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
@@ -89,13 +92,16 @@ class WsgiInput(io.BufferedIOBase):
             error = None
             if self._length is None:
                 if self._max_size is not None and self._received > self._max_size:
-                    error = RequestBodyError("body", f"more than {self._max_size} bytes", 413)
+                    error = RequestBodyError(
+                        "body", f"over the limit of {self._max_size} bytes", 413
+                    )
                     body = b""
             elif self._received > self._length:
                 if before <= self._length:
                     _logger.warning(
-                        "the request's body is longer than its Content-Length of %d bytes; "
+                        "%s: the body is longer than its Content-Length of %d bytes; "
                         "the surplus is ignored",
+                        self._request,
                         self._length,
                     )
                 body = body[: max(self._length - before, 0)]

@@ -80,7 +80,7 @@ class _BackgroundLoop:
             return
         self._thread.join(_JOIN_SECONDS)
         if self._thread.is_alive():
-            _logger.warning("the event loop in thread %r does not end", self._thread.name)
+            _logger.warning("the event loop in thread %.80r does not end", self._thread.name)
 
     def _run(self) -> None:
         _of_thread.loop = os.getpid(), self.kind
@@ -90,7 +90,7 @@ class _BackgroundLoop:
             self._error = exc
             if self._over:
                 # As in CPython 3.12, which starts no thread at the exit to end the executor in.
-                _logger.debug("the event loop could not be closed: %r", exc)
+                _logger.debug("the event loop could not be closed: %.200r", exc)
             elif self.portal is not None:
                 # On asyncio a task that raises SystemExit ends the loop.
                 _logger.critical("the event loop was ended by an error", exc_info=exc)
@@ -210,11 +210,11 @@ def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
     try:
         future = owner.start_task_soon(run_portal, take, owner.sleep_until_stopped)
     except RuntimeError as exc:
-        raise UnavailableError("portal", str(exc)) from exc
+        raise UnavailableError("portal", f"takes no work: {exc}") from exc
     future.add_done_callback(lambda _: opened.set())
     opened.wait()
     if not portals:
-        raise UnavailableError("portal", "it was stopped")
+        raise UnavailableError("portal", "was stopped")
     return portals[0], portals[0].stop
 
 
@@ -235,7 +235,7 @@ def open_loop(
     running = threading.Event()
 
     if not portal.handle.call_soon(running.set):
-        raise UnavailableError("loop", "it is closed")
+        raise UnavailableError("loop", "is closed")
     if not running.wait(timeout):
-        raise UnavailableError("loop", f"no thread has run it for {timeout} seconds")
+        raise UnavailableError("loop", f"no thread has run it for {timeout:g} seconds")
     return portal, lambda: None

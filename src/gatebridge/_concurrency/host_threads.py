@@ -45,7 +45,7 @@ def require_threads() -> None:
     """
     obstacle = find_obstacle()
     if obstacle is not None:
-        raise UnavailableError(obstacle.host, f"{obstacle.problem}: {obstacle.remedy}")
+        raise UnavailableError(obstacle.host, f"{obstacle.problem}; {obstacle.remedy}")
 
 
 def find_obstacle() -> Obstacle | None:
@@ -129,7 +129,7 @@ def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if not patched_by_gevent():
         return dict(options)
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
-        raise UnavailableError("backend", ONE_LOOP)
+        raise UnavailableError("backend", f"{ONE_LOOP}; use asyncio without uvloop")
     # Not before: it is made for what gevent has put in the place of the selectors.
     from gatebridge._concurrency.greenlets import new_event_loop  # noqa: PLC0415
 

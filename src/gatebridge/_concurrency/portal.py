@@ -28,7 +28,7 @@ T = TypeVar("T")
 def own_thread_error() -> UnavailableError:
     """Return what to raise on the thread of a loop that would wait for itself."""
     return UnavailableError(
-        "event loop", "called on the thread of the loop that it would have to wait for"
+        "event loop", "called on its own thread, which would wait for itself; call in another one"
     )
 
 
@@ -183,7 +183,7 @@ class _Call(Guest):
             self._settle(result, None)
 
     def lost(self) -> None:
-        self._settle(None, UnavailableError("event loop", "it has ended"))
+        self._settle(None, UnavailableError("event loop", "has ended"))
 
     async def leave(self) -> None:
         pass  # it may be over in time; otherwise it is lost

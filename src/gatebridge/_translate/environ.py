@@ -10,7 +10,7 @@ from typing import Any
 from gatebridge._translate.headers import add_headers
 from gatebridge._translate.host import DEFAULT_PORTS, split_host, with_brackets, without_brackets
 from gatebridge._translate.paths import environ_paths
-from gatebridge._translate.text import exact_str, native_from_text
+from gatebridge._translate.text import MAX_REMEMBERED, exact_str, native_from_text
 from gatebridge._translate.tls import add_tls
 from gatebridge._version import __version__
 from gatebridge.errors import HostError
@@ -41,8 +41,8 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
             value of any number costs linear time.
 
     Returns:
-        A new builtin dict. Every key without a dot has a native string: one latin-1 character for
-        each byte. What is not known is left out, never None or empty.
+        A new builtin dict. Every key without a dot has a native string, which is one latin-1
+        character for each byte. What is not known is left out, never None or empty.
 
     Raises:
         RequestError: The request cannot be translated without guessing; names header or field.
@@ -67,7 +67,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         )
         query = (get("query_string") or b"").decode("latin-1")
     except (TypeError, AttributeError) as exc:
-        raise HostError("path", "raw_path or query_string not bytes, or root_path no str") from exc
+        raise _wrong_type(scope) from exc
     if query:
         target = f"{target}?{query}"
     version: Any = get("http_version")
@@ -106,8 +106,19 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
             if tls:
                 add_tls(environ, tls)
         except (TypeError, AttributeError) as exc:
-            raise HostError("extensions", f"of the wrong type: {exc}") from exc
+            raise HostError(
+                "extensions", "not a dict, or tls in it is not as its extension has it"
+            ) from exc
     return environ
+
+
+def _wrong_type(scope: Scope) -> HostError:
+    """Return the error of a scope in which a part of the URL is of the wrong type."""
+    for key in ("raw_path", "query_string"):
+        value = scope.get(key)
+        if value and not isinstance(value, bytes):
+            return HostError(key, f"not bytes: {value!r:.80}")
+    return HostError("root_path", f"not a str: {scope.get('root_path')!r:.80}")
 
 
 def _exact_method(method: object) -> str:
@@ -128,7 +139,10 @@ def _protocol(version: object) -> str:
 def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
     """Add ``SERVER_NAME`` and ``SERVER_PORT``, which are never missing and never empty."""
     host = environ.get("HTTP_HOST")
-    named_host, named_port = split_host(host) if host is not None else ("", "")
+    named_host = named_port = ""
+    if host is not None:
+        split = split_host if len(host) <= MAX_REMEMBERED else split_host.__wrapped__
+        named_host, named_port = split(host)
     name, port = _address("server", server) if server else (None, None)
     if name and port is not None:
         environ["SERVER_NAME"] = _server_name(name)
@@ -142,7 +156,8 @@ def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
     """Add ``REMOTE_*`` as far as they are known; no name is looked up."""
     host, port = _address("client", client)
     if host:
-        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = _remote_address(host)
+        native = _remote_address if len(host) <= MAX_REMEMBERED else _remote_address.__wrapped__
+        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = native(host)
         if port:
             environ["REMOTE_PORT"] = str(port)
 

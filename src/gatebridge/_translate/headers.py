@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from gatebridge._translate.text import bytes_from_native
+from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native
 from gatebridge.errors import GatebridgeError, HostError, RequestError
 from gatebridge.types import WSGIEnvironment
 
@@ -34,7 +34,8 @@ _UNKNOWN = b"?"  # in place of the header name of an environ key
 _HIDDEN = ""  # the environ key of a header that the application shall not see
 
 # Names that browsers, proxies and HTTP libraries send. Others are translated once and remembered in
-# a bounded cache, so that a client that invents names can neither fill the memory nor evict these.
+# a bounded cache, so that a client that invents names can neither fill the memory nor evict these;
+# long ones are not remembered.
 _COMMON_NAMES = """
     accept accept-charset accept-encoding accept-language access-control-request-headers
     access-control-request-method authorization cache-control cdn-loop cf-connecting-ip cf-ray
@@ -154,9 +155,10 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
             values.append(value)
             key = _KEY_OF_NAME.get(name)
             if key is None:
-                key = _key_of_rare_name(name)
+                short = len(name) <= MAX_REMEMBERED
+                key = _key_of_rare_name(name) if short else _key_of_rare_name.__wrapped__(name)
             if not key:
-                _logger.debug("request header %r is not passed to the application", name)
+                _logger.debug("request header %.80r is not passed to the application", name)
                 continue
             text = value.strip(b" \t").decode("latin-1")
             if key in environ:
@@ -171,7 +173,9 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
         _refuse_control_characters(items)
     for key, texts in repeated.items():
         if duplicate_limit is not None and len(texts) > duplicate_limit:
-            raise RequestError(_name_of(key), f"{len(texts)} times, more than {duplicate_limit}")
+            raise RequestError(
+                _name_of(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
+            )
         environ[key] = _join(key, texts)
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
         _settle_length(environ)
@@ -190,7 +194,7 @@ def _settle_length(environ: WSGIEnvironment) -> None:
 
 
 def _name_of(key: str) -> str:
-    return key.removeprefix("HTTP_").replace("_", "-").lower()
+    return key.removeprefix("HTTP_").replace("_", "-").lower()[:80]
 
 
 def _join(key: str, texts: list[str]) -> str:
@@ -208,7 +212,7 @@ def _join(key: str, texts: list[str]) -> str:
 def _refuse_control_characters(items: HeaderList) -> None:
     for name, value in items:
         if re.search(rb"[\r\n\0]", value):
-            raise RequestError(name.decode("latin-1"), f"CR, LF or NUL in {value[:80]!r}")
+            raise RequestError(name[:80].decode("latin-1"), f"CR, LF or NUL in {value[:80]!r}")
 
 
 def _describe_bad_item(items: Iterable[Any]) -> str:
@@ -254,9 +258,10 @@ def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]
         if name is _UNKNOWN:
             if key[:5] != "HTTP_":
                 continue
-            name = _name_of_rare_key(key)
+            short = len(key) <= MAX_REMEMBERED
+            name = _name_of_rare_key(key) if short else _name_of_rare_key.__wrapped__(key)
         if not name:
-            _logger.debug("environ key %r is not passed on as a header", key)
+            _logger.debug("environ key %.80r is not passed on as a header", key)
             continue
         raw = value.encode("latin-1").strip(b" \t")
         if raw or key[:5] == "HTTP_":  # an empty CONTENT_TYPE or CONTENT_LENGTH means absent

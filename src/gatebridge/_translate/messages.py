@@ -35,7 +35,7 @@ def head_of(message: Mapping[str, Any]) -> WsgiHead:
     if "status" not in message:
         raise AsgiAppError("status", "missing in http.response.start")
     if message.get("trailers"):
-        raise AsgiAppError("trailers", "WSGI cannot carry them, and the scope does not offer them")
+        raise AsgiAppError("trailers", "not offered by the scope, for WSGI cannot carry them")
     headers = message.get("headers")
     return head_from_asgi(message["status"], () if headers is None else headers)
 
@@ -79,5 +79,5 @@ def path_of(message: Mapping[str, Any]) -> str:
     """
     path: Any = message.get("path")
     if not isinstance(path, str) or not path:
-        raise AsgiAppError("path", f"not a path: {path!r:.200}")
+        raise AsgiAppError("path", f"not the path of a file to send: {path!r:.200}")
     return path

@@ -26,15 +26,17 @@ def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:
     table: dict[str, T] = {}
     for given, app in mounts.items():
         if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"mounts: a prefix has to be a str: {given!r:.80}")
+            raise TypeError(f"mounts: a prefix is not a str: {given!r:.80}")
         try:
             prefix = mount_point(unquote_to_bytes(given).decode())
         except UnicodeDecodeError:
-            raise ValueError(f"mounts: {given!r:.80} is not UTF-8 when decoded") from None
+            raise ValueError(f"mounts: a prefix is not UTF-8 when decoded: {given!r:.80}") from None
         if not prefix:
-            raise ValueError(f"mounts: {given!r} is where the default application is")
+            raise ValueError(
+                f"mounts: a prefix is empty: {given!r:.80}; the default application is there"
+            )
         if prefix in table:
-            raise ValueError(f"mounts: {prefix!r:.80} is given twice")
+            raise ValueError(f"mounts: a prefix is given twice: {prefix!r:.80}")
         table[prefix] = app
     return table
 

@@ -90,7 +90,7 @@ def head_from_wsgi(status: object, headers: object) -> ResponseHead:
             raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
         name, value = item
         if type(name) is not str:
-            raise WsgiAppError("headers", f"not of type str: {name!r:.80}")
+            raise WsgiAppError("headers", f"a name not of type str: {name!r:.80}")
         raw_name, raw_value = _asgi_name(name), header_value(name, value)
         if raw_name == b"content-length":
             lengths.append(raw_value)
@@ -126,7 +126,7 @@ def _status_code(status: str) -> int:
     match = _STATUS.fullmatch(status)
     if match is None:
         raise WsgiAppError(
-            "status", f"not three digits from 200 to 999, a space and a reason: {status[:80]!r}"
+            "status", f"not a code from 200 to 999, a space and a reason: {status[:80]!r}"
         )
     return int(match[1])
 
@@ -207,7 +207,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
 
 def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     for name in names:
-        _logger.debug("response header %r is not passed to the server", name)
+        _logger.debug("response header %.80r is not passed to the server", name)
     return [item for item in headers if item[0].lower() not in names]
 
 

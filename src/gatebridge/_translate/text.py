@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from gatebridge.errors import HostError, RequestError
 
+MAX_REMEMBERED = 256
+"""The longest text from outside, in characters or bytes, that a cache may keep."""
+
 
 def bytes_from_native(key: str, value: object) -> bytes:
     """Return the bytes that a native string of the environ stands for.
@@ -16,7 +19,7 @@ def bytes_from_native(key: str, value: object) -> bytes:
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:
-        raise HostError(key, f"a character beyond U+00FF: {value!r:.80}") from None
+        raise HostError(key, f"a character beyond U+00FF in {value!r:.80}") from None
 
 
 def bytes_from_text(field: str, text: str) -> bytes:
@@ -40,6 +43,12 @@ def native_from_text(field: str, text: object) -> str:
     """
     exact = exact_str(field, text)
     return exact if exact.isascii() else bytes_from_text(field, exact).decode("latin-1")
+
+
+def request_line(method: object, path: object) -> str:
+    """Return what a log says of a request: short, one line, whatever its client has sent."""
+    shown = method if isinstance(method, str) and method.isprintable() else repr(method)
+    return f"{shown:.80} {path!r:.200}"
 
 
 def exact_str(field: str, value: object) -> str:

@@ -35,7 +35,7 @@ def acceptance_of(
     kept: list[tuple[str, str]] = []
     for name, value in head_from_asgi(200, () if headers is None else headers).headers:
         if name.lower() in _OF_THE_HANDSHAKE:
-            raise AsgiAppError(name, "the server's to send, not among the headers")
+            raise AsgiAppError(name, "only the server sends it, not websocket.accept")
         if name.lower() != "content-length":  # never in a 1xx response (RFC 9110 section 8.6)
             kept.append((name, value))
     return subprotocol, kept
@@ -50,7 +50,7 @@ def data_of(message: Mapping[str, Any]) -> tuple[str | bytes, int]:
     text: Any = message.get("text")
     data: Any = message.get("bytes")
     if (text is None) == (data is None):
-        raise AsgiAppError("websocket.send", "not exactly one of bytes and text is given")
+        raise AsgiAppError("websocket.send", "has both bytes and text, or neither")
     if text is not None:
         return text, len(_utf8("text", text))
     if not isinstance(data, (bytes, bytearray, memoryview)):
@@ -67,13 +67,13 @@ def close_of(message: Mapping[str, Any]) -> tuple[int, str]:
     """
     code: Any = message.get("code", 1000)
     if not isinstance(code, int) or not 1000 <= code <= 4999 or code in _NEVER_SENT:
-        raise AsgiAppError("code", f"not one that may be sent: {code!r:.80}")
+        raise AsgiAppError("code", f"not one that websocket.close may have: {code!r:.80}")
     reason: Any = message.get("reason")
     if reason is None:
         reason = ""
     length = len(_utf8("reason", reason))
     if length > _MAX_REASON_BYTES:
-        raise AsgiAppError("reason", f"{length} bytes, more than {_MAX_REASON_BYTES}")
+        raise AsgiAppError("reason", f"{length} bytes, over the limit of {_MAX_REASON_BYTES}")
     return int(code), reason
 
 

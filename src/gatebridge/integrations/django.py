@@ -1,5 +1,7 @@
 """ASGI applications as views of a Django that a WSGI server serves, behind Django's middleware.
 
+In a URLconf::
+
     urlpatterns = [mount("api", login_required(asgi_view(fastapi_app)))]
 
 The application streams both ways, and finds Django's request, and so the user and the session, by
@@ -12,7 +14,7 @@ import inspect
 from collections.abc import Callable, Container, Iterable, Mapping
 from http.cookies import Morsel, SimpleCookie
 from io import BytesIO
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeAlias, cast
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import (
@@ -35,9 +37,10 @@ from gatebridge._translate.text import native_from_text
 from gatebridge.errors import HostError, UnavailableError
 from gatebridge.types import ASGIApplication, WSGIEnvironment
 
-__all__ = ["asgi_view", "mount", "request_of"]
+__all__ = ["View", "asgi_view", "mount", "request_of"]
 
-View = Callable[..., HttpResponseBase]
+View: TypeAlias = Callable[..., HttpResponseBase]
+"""A view of Django's, called with the request, and by name with what its URL has captured."""
 
 _KEY = "django.request"
 
@@ -60,11 +63,11 @@ def asgi_view(app: ASGIApplication | AsgiToWsgi) -> View:
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
-
-    The view raises, besides what `AsgiToWsgi` does:
-        Http404: ``path_info`` does not begin at a slash: ``/api`` is not a prefix of ``/apiary``.
-        HostError: Somebody read the request's body before, and Django has not kept it.
-        UnavailableError: Django runs on an ASGI server.
+        Http404: The view's: ``path_info`` does not begin at a slash, as ``ry`` of ``/apiary``.
+        RequestError: The view's: The path cannot be encoded as UTF-8.
+        HostError: The view's: Somebody read the request's body before, and Django did not keep it.
+        UnavailableError: The view's: Django runs on an ASGI server.
+        Exception: The view's: Whatever else `AsgiToWsgi` raises.
 
     Source: PEP 3333; Django's "Writing views".
     """
