@@ -243,14 +243,6 @@ class Session:
             assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
             time.sleep(0.02)  # nothing else tells
 
-    def _look_into_log(self, text: str, *, stop: bool) -> None:
-        if stop:
-            self._stop_server(signal.SIGINT)
-        deadline = time.monotonic() + HANG
-        while not _pattern(text).search(self._server_output()):
-            assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
-            time.sleep(0.02)  # nothing else tells
-
     def _server_output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
