@@ -4,6 +4,7 @@ from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_mounts import AsgiMounts
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._body_adapters import input_from_receive, messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._interface import interface
 from gatebridge._lifespan_manager import LifespanManager
@@ -25,7 +26,9 @@ __all__ = [
     "__version__",
     "environ_from_scope",
     "errors",
+    "input_from_receive",
     "interface",
+    "messages_from_input",
     "scope_from_environ",
     "to_asgi",
     "to_wsgi",

@@ -18,7 +18,7 @@ import anyio
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.departure import DepartureFlag
-from gatebridge._bodies.wsgi_input import WsgiInput
+from gatebridge._bodies.wsgi_input import WsgiInput, promised_body, receive_part
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._translate.response import plain_response
@@ -27,7 +27,6 @@ from gatebridge._wsgi_call import WsgiCall
 from gatebridge.errors import (
     ClientDisconnected,
     HostError,
-    RequestBodyError,
     RequestError,
     WsgiAppError,
 )
@@ -181,13 +180,10 @@ class Exchange:
     async def _receive_first(self) -> bool:
         """Take what is there of the body before the thread hop; False if the client has left."""
         environ, (window_bytes, max_size) = self._environ, self._limits
-        length = int(environ["CONTENT_LENGTH"]) if "CONTENT_LENGTH" in environ else None
-        if max_size is not None and length is not None and length > max_size:
-            raise RequestBodyError("body", f"over the limit of {max_size} bytes", 413)
-        on_demand = "HTTP_EXPECT" in environ and _expects_continue(environ)
+        length, on_demand = promised_body(environ, max_size)
         part = None
         if not on_demand:
-            part = await self._receive_part()
+            part = await receive_part(self._receive)
             if part is None:
                 return False
             body, more_body = part
@@ -249,48 +245,22 @@ class Exchange:
         """Receive the body as the application reads it, then watch for the client's departure."""
         body = self._input
         try:
-            while body is not None and not body.complete:
-                if not body.wants_more():
-                    await self._receives.wait()
-                    continue
-                part = await self._receive_part()
-                if part is None:
-                    self._hear_of_departure()
-                    return
-                body.feed(part[0], more_body=part[1])
+            if body is not None and not await body.feed_from(self._receive, self._receives.wait):
+                self._hear_of_departure()
+                return
         except Exception as exc:  # noqa: BLE001 - raised when the worker is done
             self._fail(exc)
             return
         while not self._watches:
             await self._receives.wait()
         try:
-            if await self._receive_part() is None:
+            if await receive_part(self._receive) is None:
                 self._hear_of_departure()
             # Some hosts repeat the last message of the body. They do not tell of a departure.
         except HostError as exc:
             self._fail(exc)
         except Exception:
             _logger.exception("%s: receive() failed, so that a departure goes unnoticed", self)
-
-    async def _receive_part(self) -> tuple[bytes, bool] | None:
-        """Receive one message: body and ``more_body``, or None if the client has left."""
-        try:
-            message = await self._receive()
-        except OSError:
-            return None
-        try:
-            kind = message.get("type")
-            body = message.get("body", b"")
-            more_body = bool(message.get("more_body", False))
-        except AttributeError:
-            raise HostError("receive", f"not a message: {message!r:.80}") from None
-        if kind != "http.request":
-            if kind == "http.disconnect":
-                return None
-            raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
-        if not isinstance(body, bytes):
-            raise HostError("body", f"not bytes: {type(body).__name__}")
-        return body, more_body
 
     async def _conclude(self) -> None:
         """Raise what there is to raise; answer what there is to answer."""
@@ -428,12 +398,6 @@ async def answer(
         _logger.debug("%s: the client left before it was answered %d", request, status)
     else:
         _logger.info("%s: answered %d: %s", request, status, text)
-
-
-def _expects_continue(environ: WSGIEnvironment) -> bool:
-    """Say whether receiving makes the server send 100 Continue (RFC 9110 section 10.1.1)."""
-    expect: str = environ.get("HTTP_EXPECT", "")
-    return expect.lower() == "100-continue" and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
 
 
 def _wrapped(exc: BaseException) -> WsgiAppError:

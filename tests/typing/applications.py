@@ -30,7 +30,9 @@ from gatebridge import (
     WsgiToAsgi,
     compat,
     environ_from_scope,
+    input_from_receive,
     interface,
+    messages_from_input,
     scope_from_environ,
     to_asgi,
     to_wsgi,
@@ -252,6 +254,16 @@ def translations(
     )
 
 
+async def a_body_across_the_line(
+    scope: StarletteScope, receive: StarletteReceive, environ: wsgiref_types.WSGIEnvironment
+) -> tuple[WSGIEnvironment, list[bytes]]:
+    messages = messages_from_input(environ, max_body_size=None)
+    async with input_from_receive(scope, receive, max_body_size=1) as file:
+        file.readinto(bytearray(10))
+        environ = environ_from_scope(scope, body=file)
+        return environ, [message.get("body", b"") for message in messages]
+
+
 def what_is_in_a_scope(scope: HTTPScope) -> tuple[str, bytes, tuple[str, int] | None]:
     return scope["path"], scope["query_string"], scope.get("client")
 
@@ -353,5 +365,6 @@ def what_can_be_neither_mounted_nor_lived() -> None:
 def what_is_no_scope_or_environ(scope: HTTPScope) -> None:
     environ_from_scope([("type", "http")])  # type: ignore[arg-type]
     scope_from_environ("PATH_INFO")  # type: ignore[arg-type]
+    messages_from_input(scope)  # type: ignore[arg-type]
     scope["path"] = b"/"  # type: ignore[typeddict-item]
     del scope["pth"]  # type: ignore[typeddict-item]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from gatebridge import WsgiToAsgi
@@ -159,6 +159,16 @@ class Gate:
 async def happens(event: threading.Event) -> None:
     """Wait for a thread's event."""
     assert await anyio.to_thread.run_sync(event.wait, HANG), "it did not happen"
+
+
+async def waits_with_a_full_window(host: Host, gate: Gate, messages: int) -> None:
+    """Wait until a window is full, see that no more is received, and let the application read."""
+    await gate.reached()
+    await host.until(lambda: host.receives >= messages)
+    for _ in range(20):  # nothing more comes, however often the loop turns
+        await anyio.lowlevel.checkpoint()
+    assert host.receives <= messages + 1  # one may cross the window's end
+    gate.open()
 
 
 async def statistics_say(app: WsgiToAsgi, **numbers: int) -> None:

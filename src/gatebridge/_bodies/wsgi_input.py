@@ -2,6 +2,7 @@
 
 The loop's side calls `feed` with each message and `abort` when there will be no more; it asks
 `wants_more` before it receives the next one, so that a body of any size takes one window of memory.
+`feed_from` does so up to the last message.
 The worker's side is an ordinary binary file. Neither side knows the other: the loop is woken by a
 callable, and a worker that waits does so inside a context manager that tells the pool.
 """
@@ -13,11 +14,13 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
 from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._translate.messages import part_of
 from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
+from gatebridge.types import Receive, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
 
@@ -116,6 +119,30 @@ class WsgiInput(io.BufferedIOBase):
             self._complete = not more_body
             self._error = self._error or error
             self._gate.open()
+
+    async def feed_from(self, receive: Receive, woken: Callable[[], Awaitable[object]]) -> bool:
+        """Receive the body as it is wanted, up to its last message.
+
+        Args:
+            receive: The server's.
+            woken: Returns once ``wake`` was called.
+
+        Returns:
+            False if the client left before.
+
+        Raises:
+            HostError: As `receive_part`.
+            Exception: Whatever ``receive`` raises.
+        """
+        while not self._complete:
+            if not self.wants_more():
+                await woken()
+                continue
+            part = await receive_part(receive)
+            if part is None:
+                return False
+            self.feed(part[0], more_body=part[1])
+        return True
 
     def abort(self, error: GatebridgeError) -> None:
         """Let each read raise ``error`` that needs more than was fed. The first error stays."""
@@ -249,3 +276,32 @@ class WsgiInput(io.BufferedIOBase):
         if wake:
             self._wake()
         return block[start:end]
+
+
+def promised_body(environ: WSGIEnvironment, max_size: int | None) -> tuple[int | None, bool]:
+    """Return what a request's head says of its body: its length, whether to receive it on demand.
+
+    Raises:
+        RequestBodyError: The length is over the limit.
+    """
+    length = int(environ["CONTENT_LENGTH"]) if "CONTENT_LENGTH" in environ else None
+    if max_size is not None and length is not None and length > max_size:
+        raise RequestBodyError("body", f"over the limit of {max_size} bytes", 413)
+    # To receive makes the server send 100 Continue, unknown to HTTP/1.0 (RFC 9110 section 10.1.1).
+    expect: str = environ.get("HTTP_EXPECT", "")
+    on_demand = expect.lower() == "100-continue" and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+    return length, on_demand
+
+
+async def receive_part(receive: Receive) -> tuple[bytes, bool] | None:
+    """Receive one message: its body and ``more_body``, or None if the client has left.
+
+    Raises:
+        HostError: It is no message of a request.
+        Exception: Whatever ``receive`` raises, except for an `OSError`, which is a departure.
+    """
+    try:
+        message = await receive()
+    except OSError:
+        return None
+    return part_of(message)

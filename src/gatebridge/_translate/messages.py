@@ -1,4 +1,4 @@
-"""The messages of an ASGI application's response: what each holds, checked.
+"""The messages of an ASGI request and its response: what each holds, checked.
 
 Source: ASGI HTTP 2.5; ASGI extensions ``http.response.early_hint``, ``http.response.pathsend``.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from gatebridge._translate.response import WsgiHead, asgi_header_value, head_from_asgi
-from gatebridge.errors import AsgiAppError
+from gatebridge.errors import AsgiAppError, HostError
 
 
 def type_of(message: object) -> str:
@@ -81,3 +81,24 @@ def path_of(message: Mapping[str, Any]) -> str:
     if not isinstance(path, str) or not path:
         raise AsgiAppError("path", f"not the path of a file to send: {path!r:.200}")
     return path
+
+
+def part_of(message: Any) -> tuple[bytes, bool] | None:  # noqa: ANN401 - whatever a server gives
+    """Return the body of ``http.request`` and whether more follows; None for ``http.disconnect``.
+
+    Raises:
+        HostError: It is neither, or its body is not bytes.
+    """
+    try:
+        kind = message.get("type")
+        body = message.get("body", b"")
+        more_body = bool(message.get("more_body", False))
+    except AttributeError:
+        raise HostError("receive", f"not a message: {message!r:.80}") from None
+    if kind != "http.request":
+        if kind == "http.disconnect":
+            return None
+        raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
+    if not isinstance(body, bytes):
+        raise HostError("body", f"not bytes: {type(body).__name__}")
+    return body, more_body

@@ -1,0 +1,193 @@
+"""``input_from_receive`` and ``messages_from_input``: a request's body across the line.
+
+Both are what the adapters themselves read bodies by, without the rest of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from io import BufferedIOBase
+from typing import Any
+
+import anyio.lowlevel
+
+from gatebridge._arguments import require_at_least
+from gatebridge._bodies.request_messages import RequestMessages
+from gatebridge._bodies.wsgi_input import WsgiInput, promised_body
+from gatebridge._concurrency.loop import current_loop
+from gatebridge._concurrency.portal import own_thread_error
+from gatebridge._translate.environ import environ_from_scope
+from gatebridge._translate.scope import scope_from_environ
+from gatebridge.errors import ClientDisconnected, HostError
+from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
+
+
+def input_from_receive(
+    scope: Scope,
+    receive: Receive,
+    *,
+    max_body_size: int | None = None,
+    window_bytes: int = 262144,
+) -> AbstractAsyncContextManager[BufferedIOBase]:
+    """Give the body of an HTTP request as a synchronous binary file, for worker threads.
+
+    The file is there for a block of ``async with``. Meanwhile a task on the event loop receives
+    ahead of the reader, by no more than the window; nobody else may call ``receive``. Nothing is
+    received before the first read if the client waits for ``100 Continue``. The block has to be
+    entered and left in one task. ::
+
+        async with input_from_receive(scope, receive) as file:
+            form = await anyio.to_thread.run_sync(parse, file)
+
+    The file behaves as an `io.BytesIO` of the whole body, but for ``seek``, and only ``read1``
+    returns what is at hand. Bytes beyond a declared length are not readable. A body that cannot be
+    completed never looks like a short one: the read that needs the missing bytes raises, and so
+    does each later one. What a read raises:
+
+    - `ClientDisconnected`: the client left, ``receive`` failed, the block's task was cancelled, or
+      the block has ended. A thread that waits in a read then goes on.
+    - `RequestBodyError`: the body ended before its declared length (status 400), or has no declared
+      length and is larger than ``max_body_size`` (status 413).
+    - `HostError`: ``receive`` gave what is no message of a request.
+    - `UnavailableError`: it is called on the thread of the event loop, which would wait for itself.
+
+    At the end of the block the task has ended. What was received and not read is lost to others;
+    what was not received can still be.
+
+    Args:
+        scope: Of type ``"http"``; the length that its headers declare is the file's.
+        receive: The server's callable.
+        max_body_size: The largest body in bytes, None for any.
+        window_bytes: How many bytes of the body may wait for the reader; a message is never split,
+            so that the last one may go beyond.
+
+    Raises:
+        RequestError: The request is one that `environ_from_scope` refuses (400).
+        RequestBodyError: The declared length is over ``max_body_size`` (413).
+        HostError: The scope breaks the ASGI specification; at the end of the block, a message did.
+        ValueError: A number is out of range.
+        Exception: At the end of the block, whatever ``receive`` raised, except for an `OSError`,
+            which is a departure. An error of the block is then its ``__context__``.
+
+    Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
+    """
+    require_at_least(1, window_bytes=window_bytes)
+    require_at_least(0, max_body_size=max_body_size or 0)
+    length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
+    return _fed_input(
+        receive,
+        length=length,
+        max_size=max_body_size,
+        window_bytes=window_bytes,
+        on_demand=on_demand,
+    )
+
+
+def messages_from_input(
+    environ: WSGIEnvironment, *, max_body_size: int | None = None
+) -> Iterator[HTTPRequestMessage]:
+    """Give the body of a WSGI request as ``http.request`` messages.
+
+    Each message is read from ``wsgi.input`` when it is asked for, in the thread that asks, which
+    waits for the client. None is longer than 65536 bytes; the last one alone has ``more_body``
+    False, and a request without a body has that one only. Nothing is read past
+    ``CONTENT_LENGTH``, which is the next request of the connection. Where the server sets
+    ``wsgi.input_terminated``, a body of no length, or with ``Transfer-Encoding``, is read to its
+    end. To be called once for each request. ::
+
+        for message in messages_from_input(environ):
+            parser.write(message.get("body", b""))
+
+    What the iterator raises, after which it gives nothing more:
+
+    - `RequestBodyError`: the body ends before its declared length (status 400), or has no declared
+      length and is larger than ``max_body_size`` (status 413).
+    - `HostError`: ``wsgi.input`` is missing, or breaks PEP 3333.
+    - Whatever ``wsgi.input`` itself raises, as some servers do when the client has left.
+
+    Args:
+        environ: Of the request, as the server gave it.
+        max_body_size: The largest body in bytes, None for any.
+
+    Returns:
+        An iterator of new dictionaries, each with ``type``, ``body`` and ``more_body``.
+
+    Raises:
+        RequestError: The request is one that `scope_from_environ` refuses (400); or its body has
+            ``Transfer-Encoding``, on a server that does not say where such a body ends (411).
+        RequestBodyError: The declared length is over ``max_body_size`` (413).
+        HostError: The environ breaks PEP 3333.
+        ValueError: A number is out of range.
+
+    Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request"; RFC 9112 section 6.3.
+    """
+    require_at_least(0, max_body_size=max_body_size or 0)
+    return _messages(RequestMessages(environ, scope_from_environ(environ), max_body_size))
+
+
+class _ReceivedInput(WsgiInput):
+    """A file that can be read by any thread but that of the loop that it was made on."""
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - those of `WsgiInput`
+        super().__init__(**arguments)
+        self._loop_thread = threading.get_ident()
+
+    def _fill(self) -> bool:
+        # Also if there is something to read: or else it would depend on the client's pace.
+        if threading.get_ident() == self._loop_thread:
+            raise own_thread_error()
+        return super()._fill()
+
+
+@asynccontextmanager
+async def _fed_input(
+    receive: Receive,
+    **arguments: Any,  # noqa: ANN401 - those of `WsgiInput`
+) -> AsyncGenerator[BufferedIOBase, None]:
+    """Make a file, and feed it from ``receive`` during the block."""
+    wanted = current_loop().new_signal()
+    body = _ReceivedInput(**arguments, wake=wanted.set_soon, waiting=nullcontext)
+    failures: list[Exception] = []
+
+    async def feed() -> None:
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
+            await body.feed_from(receive, wanted.wait)
+        except Exception as exc:  # noqa: BLE001 - raised at the end of the block
+            failures.append(exc)
+            if isinstance(exc, HostError):
+                body.abort(exc)
+        finally:
+            # At a cancellation too: the block may be waiting for a thread that waits in a read.
+            body.abort(ClientDisconnected("receive"))
+
+    error: BaseException | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(feed)
+        try:
+            yield body
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as exc:  # noqa: BLE001 - raised below; the group would wrap it
+            error = exc
+        finally:
+            body.abort(ClientDisconnected("receive", "the block that read it has ended"))
+            group.cancel_scope.cancel()
+    try:
+        if isinstance(error, ClientDisconnected):  # maybe of the cancellation only
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        if error is not None:
+            raise error
+    finally:
+        del error  # no cycle through the traceback's frames
+        if failures:
+            raise failures.pop()
+
+
+def _messages(body: RequestMessages) -> Iterator[HTTPRequestMessage]:
+    more = True
+    while more:
+        part, more = (b"", False) if body.over else body.read()
+        yield {"type": "http.request", "body": part, "more_body": more}
