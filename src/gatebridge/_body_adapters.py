@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from io import BufferedIOBase
-from typing import Any
 
 import anyio.lowlevel
 
@@ -20,6 +19,7 @@ from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.portal import own_thread_error
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
+from gatebridge._translate.text import request_line
 from gatebridge.errors import ClientDisconnected, HostError
 from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
 
@@ -78,6 +78,7 @@ def input_from_receive(
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
     return _fed_input(
         receive,
+        request=request_line(scope["method"], scope.get("path")),
         length=length,
         max_size=max_body_size,
         window_bytes=window_bytes,
@@ -130,13 +131,11 @@ def messages_from_input(
 class _ReceivedInput(WsgiInput):
     """A file that can be read by any thread but that of the loop that it was made on."""
 
-    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - those of `WsgiInput`
-        super().__init__(**arguments)
-        self._loop_thread = threading.get_ident()
+    loop_thread: int  # its identity
 
     def _fill(self) -> bool:
         # Also if there is something to read: or else it would depend on the client's pace.
-        if threading.get_ident() == self._loop_thread:
+        if threading.get_ident() == self.loop_thread:
             raise own_thread_error()
         return super()._fill()
 
@@ -144,11 +143,25 @@ class _ReceivedInput(WsgiInput):
 @asynccontextmanager
 async def _fed_input(
     receive: Receive,
-    **arguments: Any,  # noqa: ANN401 - those of `WsgiInput`
+    *,
+    request: str,
+    length: int | None,
+    max_size: int | None,
+    window_bytes: int,
+    on_demand: bool,
 ) -> AsyncGenerator[BufferedIOBase, None]:
     """Make a file, and feed it from ``receive`` during the block."""
     wanted = current_loop().new_signal()
-    body = _ReceivedInput(**arguments, wake=wanted.set_soon, waiting=nullcontext)
+    body = _ReceivedInput(
+        length=length,
+        max_size=max_size,
+        window_bytes=window_bytes,
+        on_demand=on_demand,
+        wake=wanted.set_soon,
+        waiting=nullcontext,
+        request=request,
+    )
+    body.loop_thread = threading.get_ident()
     failures: list[Exception] = []
 
     async def feed() -> None:
