@@ -13,6 +13,7 @@ fastapi_on_wsgiref:app
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -42,6 +43,7 @@ def new_server(port: int) -> WSGIServer:
 
 
 if __name__ == "__main__":
+    port = int(os.environ.get("PORT", "8000"))
     # Leaving the block ends the application's lifespan.
-    with suppress(KeyboardInterrupt), app, new_server(8000) as server:
+    with suppress(KeyboardInterrupt), app, new_server(port) as server:
         server.serve_forever()

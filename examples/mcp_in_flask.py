@@ -22,6 +22,7 @@ worker, and threads: each open stream needs one.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -81,4 +82,4 @@ served_mcp = AsgiToWsgi(mcp_app, shutdown_timeout=2)
 app.wsgi_app = WsgiMounts(app.wsgi_app, {"/mcp": served_mcp})
 
 if __name__ == "__main__":
-    app.run(port=8000)
+    app.run(port=int(os.environ.get("PORT", "8000")))

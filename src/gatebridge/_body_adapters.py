@@ -6,7 +6,7 @@ Both are what the adapters themselves read bodies by, without the rest of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from io import BufferedIOBase
 
@@ -76,20 +76,14 @@ def input_from_receive(
     require_at_least(1, window_bytes=window_bytes)
     require_at_least(0, max_body_size=max_body_size or 0)
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
-    request = request_line(scope["method"], scope["path"])
-
-    def make_input(wake: Callable[[], bool]) -> _ReceivedInput:
-        return _ReceivedInput(
-            request=request,
-            length=length,
-            max_size=max_body_size,
-            window_bytes=window_bytes,
-            on_demand=on_demand,
-            wake=wake,
-            waiting=nullcontext,
-        )
-
-    return _fed_input(receive, make_input)
+    return _fed_input(
+        receive,
+        request=request_line(scope["method"], scope.get("path")),
+        length=length,
+        max_size=max_body_size,
+        window_bytes=window_bytes,
+        on_demand=on_demand,
+    )
 
 
 def messages_from_input(
@@ -135,9 +129,9 @@ def messages_from_input(
 
 
 class _ReceivedInput(WsgiInput):
-    """A file that can be read by any thread but that of the loop that feeds it."""
+    """A file that can be read by any thread but that of the loop that it was made on."""
 
-    loop_thread: int | None = None
+    loop_thread: int  # its identity
 
     def _fill(self) -> bool:
         # Also if there is something to read: or else it would depend on the client's pace.
@@ -148,11 +142,25 @@ class _ReceivedInput(WsgiInput):
 
 @asynccontextmanager
 async def _fed_input(
-    receive: Receive, make_input: Callable[[Callable[[], bool]], _ReceivedInput]
+    receive: Receive,
+    *,
+    request: str,
+    length: int | None,
+    max_size: int | None,
+    window_bytes: int,
+    on_demand: bool,
 ) -> AsyncGenerator[BufferedIOBase, None]:
     """Make a file, and feed it from ``receive`` during the block."""
     wanted = current_loop().new_signal()
-    body = make_input(wanted.set_soon)
+    body = _ReceivedInput(
+        length=length,
+        max_size=max_size,
+        window_bytes=window_bytes,
+        on_demand=on_demand,
+        wake=wanted.set_soon,
+        waiting=nullcontext,
+        request=request,
+    )
     body.loop_thread = threading.get_ident()
     failures: list[Exception] = []
 

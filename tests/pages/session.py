@@ -29,6 +29,7 @@ _SERVER = re.compile(
     r"\b(uvicorn|gunicorn|hypercorn|daphne|granian|waitress-serve|uwsgi|runserver"
     r"|gatebridge serve)\b|\bflask\b.* run\b|\bpython examples/\w+\.py|\bpython serve\w*\.py"
 )
+_NGINX = re.compile(r"nginx\b")  # stands before the server, which goes on
 _NOT_TYPED = re.compile(r"#|pip install |python3 -m venv |\. .*/activate$")
 
 _INTERPRETER = """
@@ -58,18 +59,22 @@ class Session:
         self._state = folder / "state"
         self._log = folder / "server.log"
         self._server: subprocess.Popen[bytes] | None = None
+        self._nginx: subprocess.Popen[bytes] | None = None
         self._interpreter: subprocess.Popen[str] | None = None
         self._ports: dict[str, socket.socket] = {}
         self._output = ""
         self._environ = {
             **os.environ,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
+            ),
             "PYTHONPATH": str(PATHS[0]),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "NO_COLOR": "1",
             "HOME": str(folder),
             "UVICORN_PORT": self._port("8000"),
+            "PORT": self._port("8000"),  # of the examples
             "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self._port('8000')}",
         }
         for name in ("COVERAGE_PROCESS_START", "PYTEST_CURRENT_TEST", "GATEBRIDGE_APP"):
@@ -90,7 +95,7 @@ class Session:
                 self._interpreter.communicate(timeout=HANG)
                 assert self._interpreter.returncode == 0
         finally:
-            for process in (self._server, self._interpreter):
+            for process in (self._server, self._nginx, self._interpreter):
                 if process:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
@@ -157,11 +162,15 @@ class Session:
         if not commands:
             return
         server = None
-        if _SERVER.search(commands[-1]) and "curl" not in commands[-1]:
+        if "curl" not in commands[-1] and (
+            _SERVER.search(commands[-1]) or _NGINX.match(commands[-1])
+        ):
             server = commands.pop()
         if commands:
             self._run_commands("\n".join(commands))
-        if server:
+        if server and _NGINX.match(server):
+            self._nginx = self._started(server, int(self._port("8080")))
+        elif server:
             self._start_server(server)
 
     def _run_commands(self, script: str) -> None:
@@ -184,10 +193,14 @@ class Session:
 
     def _start_server(self, command: str) -> None:
         self._stop_server(signal.SIGTERM)
+        self._log.unlink(missing_ok=True)
         named = _port_named(command, {holder.getsockname()[1] for holder in self._ports.values()})
-        port = named or int(self._port("8000"))
-        with self._log.open("wb") as log:
-            self._server = subprocess.Popen(
+        self._server = self._started(command, named or int(self._port("8000")))
+
+    def _started(self, command: str, port: int) -> subprocess.Popen[bytes]:
+        """Start a server, and return it once it listens."""
+        with self._log.open("ab") as log:
+            server = subprocess.Popen(
                 # Without a shell of its own between it and the signals.
                 ["bash", "-c", f"exec env {command}"],
                 cwd=self._folder,
@@ -198,23 +211,29 @@ class Session:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 2 * HANG
-        while self._server.poll() is None and time.monotonic() < deadline:
+        while server.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                return socket.create_connection(("127.0.0.1", port), timeout=HANG).close()
+                socket.create_connection(("127.0.0.1", port), timeout=HANG).close()
+                return server
             time.sleep(0.02)  # nothing else tells
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
         raise AssertionError(f"{command}\n{self._server_output()}")
 
     def _stop_server(self, how: signal.Signals) -> None:
-        if self._server is None:
-            return
         server, self._server = self._server, None
-        try:
-            server.send_signal(how)
-            server.wait(2 * HANG)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+        nginx, self._nginx = self._nginx, None
+        for process in (nginx, server):
+            if process is None:
+                continue
+            try:
+                process.send_signal(how)
+                process.wait(2 * HANG)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
     def _look_into_log(self, text: str, *, stop: bool) -> None:
         if stop:

@@ -1,11 +1,11 @@
 """Every block of code of every page: files are written, commands typed in, answers compared.
 
 A block whose first line names a file (``# shop.py``) is that file. ``sh`` is typed in, in the order
-of the page; a server that it starts runs until the next one. ``python`` without a file's name is
-run, all of a page in one interpreter. ``text`` right below one of them is what it has printed, with
-``...`` for what differs. Below ``<!-- the server's log -->`` it is in the log of the server that
-runs, and below ``<!-- the server's log, after Ctrl-C -->`` in that of the server that was stopped.
-What cannot be run says why: ``<!-- not run: WHY -->``.
+of the page; a server that it starts runs until the next one, and nginx before it. ``python``
+without a file's name is run, all of a page in one interpreter. ``text`` right below one of them is
+what it has printed, with ``...`` for what differs. Below ``<!-- the server's log -->`` it is in the
+log of the server that runs, and below ``<!-- the server's log, after Ctrl-C -->`` in that of the
+server that was stopped. What cannot be run says why: ``<!-- not run: WHY -->``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pytest
 
 from pages.blocks import blocks_of
 from pages.session import ROOT, Session, lacking
+from servers.hosts import lacks_nginx
 from servers.needs import require
 
 pytestmark = pytest.mark.skipif(
@@ -52,6 +53,8 @@ def test_every_block_says_what_it_is(page: Path) -> None:
 def test_what_a_page_says_works_as_it_stands(page: Path, tmp_path: Path) -> None:
     blocks = [block for block in blocks_of(page) if block.not_run is None]
     require(None if shutil.which("curl") else "curl is not installed")
+    if any(block.language == "nginx" for block in blocks):
+        require(lacks_nginx())
     require(*(lacking(block.text) for block in blocks if block.language == "sh"))
     with Session(tmp_path) as session:
         for block in blocks:

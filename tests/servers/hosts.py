@@ -131,12 +131,12 @@ def mod_wsgi(process_group: str) -> Command:
                 where=f"process-group={process_group} application-group=%{{GLOBAL}}",
             )
         )
-        return [*_as_apache(folder), APACHE, "-f", str(configuration), "-DFOREGROUND"]
+        return [*as_apache(folder), APACHE, "-f", str(configuration), "-DFOREGROUND"]
 
     return command
 
 
-def _as_apache(folder: Path) -> list[str]:
+def as_apache(folder: Path) -> list[str]:
     """Return what is put before a command, because Apache never serves as root.
 
     It keeps what root may read, for it has to import from wherever this checkout is.
