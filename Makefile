@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
+# Not all that lies in the checkout: readers of the pages keep their files there, too.
+CODE := benchmarks docs examples src tests noxfile.py README.md CONTRIBUTING.md CHANGELOG.md
 
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
@@ -35,8 +37,8 @@ compatibility: $(VENV)/.dev ## test-servers, and docs/reference/compatibility.md
 	    --compatibility-file=docs/reference/compatibility.md
 
 lint: $(VENV)/.dev ## ruff: rules and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 
 typecheck: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/mypy --strict src
@@ -49,8 +51,8 @@ conformance: ## the tests, and docs/reference/conformance.md from their results
 	$(MAKE) tests PYTEST_OPTIONS=--conformance-file=docs/reference/conformance.md
 
 format: $(VENV)/.dev ## put the code into form
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 
 bench: $(VENV)/.bench ## gatebridge beside its peers: tables and charts in benchmarks/results
 	$(RUN) -m benchmarks
