@@ -10,6 +10,7 @@ server that was stopped. What cannot be run says why: ``<!-- not run: WHY -->``.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -60,6 +61,32 @@ def test_what_a_page_says_works_as_it_stands(page: Path, tmp_path: Path) -> None
         for block in blocks:
             with _at(f"{name(page)}:{block.line}"):
                 session.type_in(block)
+
+
+def test_curl_shows_no_progress_on_a_terminal() -> None:
+    """Where the body goes into a file, curl shows its progress, unless told not to."""
+    commands = [
+        command
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.language == "sh"
+        for command in block.text.replace("\\\n", "").splitlines()
+    ]
+    saving = [command for command in commands if re.search(r"\bcurl\b.* (-o|--output)\b", command)]
+    assert saving
+    assert [command for command in saving if not re.search(r" (-s|--silent)", command)] == []
+
+
+def test_no_two_pages_make_the_same_folder() -> None:
+    """All pages are typed in in one checkout, where the second mkdir would fail."""
+    folders = []
+    for page in PAGES:
+        text = "".join(block.text for block in blocks_of(page) if block.language == "sh")
+        # What a page makes after its first folder is within that one.
+        if made := re.search(r"(?m)^(?:mkdir|django-admin startproject) (\w[\w-]*)$", text):
+            folders.append(made[1])
+    assert len(folders) > 1
+    assert sorted(folders) == sorted(set(folders))
 
 
 @contextmanager
