@@ -302,7 +302,7 @@ class AsgiToWsgi:
             refuse_portal_thread(self._portal)
 
     def _new_session(self) -> Session:
-        refuse_at_exit()  # from 3.12 on, no thread can be started then
+        refuse_at_exit()  # nothing would shut it down, and CPython 3.12 starts no thread then
         portal, release = self._open_portal()
         return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
 
