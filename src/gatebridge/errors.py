@@ -55,10 +55,10 @@ class RequestError(GatebridgeError):
 class RequestBodyError(RequestError, OSError):
     """The request's body is not what its head promised: it ends early, or is over the limit.
 
-    Raised where the body is read, never replaced by a short read. It is an `OSError` because that is
-    what frameworks expect of an input stream that fails. If the application lets it out before its
-    response has begun, `WsgiToAsgi` answers with its status. An ASGI application never sees it: it
-    receives ``http.disconnect``, or the adapter answers 413.
+    Raised where the body is read, never replaced by a short read. It is an `OSError` because that
+    is what frameworks expect of an input stream that fails. If the application lets it out before
+    its response has begun, `WsgiToAsgi` answers with its status. An ASGI application never sees it:
+    it receives ``http.disconnect``, or the adapter answers 413.
 
     Args:
         field: ``"content-length"`` for a body that ends early, ``"body"`` for one over the limit.
