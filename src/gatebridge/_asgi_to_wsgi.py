@@ -64,9 +64,9 @@ class _Process:
 class AsgiToWsgi:
     """A WSGI application that serves an ASGI application.
 
-    All requests run as tasks on one event loop, in a background thread that all adapters of the
-    process share; each in a copy of the `contextvars` context of the server's thread. That thread
-    alone reads the request's body and begins the response. Bodies are streamed both ways.
+    All requests run as tasks on one event loop, in a background thread that the adapters of the
+    process share, each in a copy of the `contextvars` context of the server's thread. Only that
+    thread reads the request's body and begins the response. Bodies are streamed both ways.
 
     A WebSocket is served if ``wsproto`` is installed (``gatebridge[websocket]``) and the server
     lets the adapter have the connection, as Werkzeug and Gunicorn do; it keeps one of the server's
@@ -82,9 +82,9 @@ class AsgiToWsgi:
         backend_options: For `anyio.run`, such as ``{"use_uvloop": True}``. Adapters with equal
             options share a loop.
         portal: Use the event loop of this portal instead of a background loop. It has to outlive
-            the adapter; ``backend`` and ``backend_options`` are not looked at.
-        lifespan: ``"on"`` if the application must speak the lifespan protocol, ``"off"`` if it
-            shall not be asked to, ``"auto"`` if it need not.
+            the adapter; ``backend`` and ``backend_options`` are then ignored.
+        lifespan: ``"on"`` if the application must speak the lifespan protocol, ``"off"`` if it is
+            not to be asked to, ``"auto"`` if it may do without.
         startup_timeout: How many seconds the startup may take, more than 0; None for any time.
         shutdown_timeout: How many seconds requests and background tasks may still run when the
             adapter is closed, and how many the application may then take to shut down; at least 0.
@@ -244,7 +244,7 @@ class AsgiToWsgi:
         method and path. Then the lifespan ends.
 
         Raises:
-            LifespanError: The application's shutdown failed. All the same everything is released.
+            LifespanError: The application's shutdown failed. Everything is released nevertheless.
             UnavailableError: Called on the thread of the event loop.
         """
         self._refuse_own_thread()
