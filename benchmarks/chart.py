@@ -9,11 +9,11 @@ from html import escape
 
 from benchmarks.report import Cell
 
-WIDTH = 720
-LABELS = 212  # the width of the column of rows' names
-NOTES = 250  # of the column of words, which is only there if there are any
-MARGIN = 16
+WIDTH = 480  # so that words can be read where a phone shrinks it
+MARGIN = 12
 ROW = 26
+NOTE = 18  # what a row of words below it is higher
+LETTER = 7.4  # the width of one, about
 LEAST = 0.01  # a logarithm needs more than nothing
 
 Rows = Mapping[str, Mapping[str, Cell]]
@@ -35,18 +35,19 @@ THEMES = {
     "dark": Theme("#131416", "#f0f6fc", "#9ea7b3", "#3d444d", "#1c1f24"),
 }
 
-# Colours of Okabe and Ito, which the colour-blind can tell apart, and a shape besides. In the order
-# of the contenders; two that are never in one chart may share one.
+# Colours after Okabe and Ito, which the colour-blind can tell apart, and a shape besides; darker
+# than theirs, for a contrast of 3 with white. "ink" is the colour of the text. In the order of the
+# contenders; two that are never in one chart may share one.
 MARKS = {
-    "gatebridge": ("#1f87d0", "circle"),
-    "raw hop": ("#8a8f98", "bar"),
-    "a2wsgi": ("#e69f00", "square"),
+    "gatebridge": ("ink", "circle"),
+    "raw hop": ("#80868f", "bar"),
+    "a2wsgi": ("#bf7f00", "square"),
     "asgiref": ("#009e73", "diamond"),
-    "uvicorn": ("#cc79a7", "up"),
-    "hypercorn": ("#56b4e9", "down"),
+    "uvicorn": ("#c26d9c", "up"),
+    "hypercorn": ("#2f93cc", "down"),
     "gunicorn gthread": ("#d55e00", "cross"),
     "WSGI on Gunicorn": ("#d55e00", "cross"),
-    "ASGI on Uvicorn": ("#cc79a7", "up"),
+    "ASGI on Uvicorn": ("#c26d9c", "up"),
 }
 
 _CROSS = [
@@ -66,18 +67,20 @@ def chart(title: str, unit: str, rows: Rows, theme: Theme) -> str:
     """
     numbers = [_number(cell) for cells in rows.values() for cell in cells.values()]
     low, high = domain([number for number in numbers if number is not None])
-    with_notes = any(cell.note for cells in rows.values() for cell in cells.values())
-    left, right = MARGIN + LABELS, WIDTH - MARGIN - 8 - (NOTES if with_notes else 0)
+    groups = groups_of(rows)
+    labels = [label for group in groups.values() for label in group]
+    left, right = 2.5 * MARGIN + LETTER * max(map(len, labels)), WIDTH - MARGIN - 8
 
     def x_of(number: float) -> float:
         share = math.log(max(number, low) / low) / math.log(high / low)
         return left + share * (right - left)
 
     contenders = [name for name in MARKS if any(name in cells for cells in rows.values())]
-    lines = _lines_of(unit)
-    legend = list(_legend(contenders, 40 + 16 * len(lines)))
-    top = legend[-1][0] + 18
-    bottom = top + ROW * len(rows)
+    heading, lines = title.replace(": ", ":\n").splitlines(), _lines_of(unit)
+    y = 6 + 20 * len(heading)
+    legend = list(_legend(contenders, y + 8 + 16 * len(lines)))
+    top = legend[-1][0] + 22
+    drawn, bottom = _rows(groups, top, x_of)
     height = bottom + 30
     return "\n".join(
         [
@@ -87,18 +90,24 @@ def chart(title: str, unit: str, rows: Rows, theme: Theme) -> str:
             f'<desc id="description">{escape(unit)}</desc>',
             f"<style>{_style(theme)}</style>",
             f'<rect class="page" width="{WIDTH}" height="{height}"/>',
-            _text(MARGIN, 24, title, "title"),
-            *(_text(MARGIN, 44 + 16 * at, line, "quiet") for at, line in enumerate(lines)),
-            *(drawn for _, drawn in legend),
+            *(_text(MARGIN, 22 + 20 * at, line, "title") for at, line in enumerate(heading)),
+            *(_text(MARGIN, y + 14 + 16 * at, line, "quiet") for at, line in enumerate(lines)),
+            *(part for _, part in legend),
             *_grid(x_of, ticks(low, high), (left, right), (top, bottom)),
-            *(
-                part
-                for at, (row, cells) in enumerate(rows.items())
-                for part in _row(row, cells, at, top + ROW * at, x_of)
-            ),
+            *drawn,
             "</svg>\n",
         ]
     )
+
+
+def groups_of(rows: Rows) -> dict[str, Rows]:
+    """Return the rows by how their names begin if that makes groups, and else as one."""
+    groups: dict[str, dict[str, Mapping[str, Cell]]] = {}
+    for row, cells in rows.items():
+        group, _, label = row.partition(": ") if ": " in row else row.partition(", ")
+        groups.setdefault(group, {})[label] = cells
+    whole = all(len(group) > 1 and "" not in group for group in groups.values())
+    return {**groups} if whole and len(groups) > 1 else {"": rows}
 
 
 def ticks(low: float, high: float) -> list[float]:
@@ -118,19 +127,20 @@ def domain(numbers: Sequence[float]) -> tuple[float, float]:
 
 def _style(theme: Theme) -> str:
     return f"""
-  text {{ font: 12px system-ui, sans-serif; fill: {theme.text} }}
+  text {{ font: 13px system-ui, sans-serif; fill: {theme.text} }}
   .page {{ fill: {theme.page} }}
   .stripe {{ fill: {theme.stripe} }}
-  .title {{ font-size: 16px; font-weight: 600 }}
-  .quiet {{ fill: {theme.quiet} }}
-  .tick {{ fill: {theme.quiet}; font-size: 11px }}
+  .title {{ font-size: 15px; font-weight: 600 }}
+  .group {{ font-weight: 600 }}
+  .quiet {{ fill: {theme.quiet}; font-size: 12px }}
   .grid {{ stroke: {theme.grid} }}
   .one {{ stroke: {theme.quiet}; stroke-width: 1.5 }}
   .mark {{ stroke: {theme.page}; stroke-width: 1 }}
+  .ink {{ fill: {theme.text} }}
 """
 
 
-def _lines_of(text: str, width: int = 108) -> list[str]:
+def _lines_of(text: str, width: int = 66) -> list[str]:
     """Break a text into lines of so many characters at most."""
     lines = [""]
     for word in text.split():
@@ -144,7 +154,7 @@ def _legend(names: Sequence[str], y: int) -> Iterator[tuple[int, str]]:
     """Yield where each part of the legend is, from the top, and what it is."""
     x = float(MARGIN)
     for name in names:
-        width = 34 + 7.0 * len(name)
+        width = 30 + LETTER * len(name)
         if x + width > WIDTH - MARGIN:
             x, y = MARGIN, y + 20
         yield y, f"{_mark(name, x + 6, y + 6)}{_text(x + 18, y + 10, name)}"
@@ -161,33 +171,52 @@ def _grid(
         x = x_of(number)
         style = "one" if number == 1 else "grid"
         yield f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{span[0]}" y2="{span[1]}"/>'
-        yield _text(min(max(x, ends[0]), ends[1]), span[1] + 16, f"{number:g}", "tick", "middle")
+        yield _text(min(max(x, ends[0]), ends[1]), span[1] + 16, f"{number:g}", "quiet", "middle")
 
 
-def _row(
-    label: str, cells: Mapping[str, Cell], at: int, y: int, x_of: Callable[[float], float]
-) -> Iterator[str]:
-    if at % 2 == 0:
-        width = WIDTH - 2 * MARGIN + 8
-        yield f'<rect class="stripe" x="{MARGIN - 4}" y="{y}" width="{width}" height="{ROW}" '
-        yield 'fill-opacity="0.6"/>'
-    middle = y + ROW / 2
-    yield _text(MARGIN, middle + 4, label)
+def _rows(
+    groups: Mapping[str, Rows], y: int, x_of: Callable[[float], float]
+) -> tuple[list[str], int]:
+    """Return what the rows are drawn of, and where they end."""
+    drawn: list[str] = []
+    for group, rows in groups.items():
+        if group:
+            drawn.append(_text(MARGIN, y + 20, group, "group"))
+            y += ROW
+        for at, (label, cells) in enumerate(rows.items()):
+            height = ROW + NOTE * any(cell.note for cell in cells.values())
+            if at % 2 == 0:
+                drawn.append(
+                    f'<rect class="stripe" x="4" y="{y}" width="{WIDTH - 8}" height="{height}" '
+                    'fill-opacity="0.6"/>'
+                )
+            drawn.append(_text(MARGIN, y + ROW / 2 + 4.5, label))
+            drawn += _marks(cells, y + ROW / 2, x_of)
+            drawn += _notes(cells, y + ROW + NOTE / 2 - 4)
+            y += height
+    return drawn, y
+
+
+def _marks(cells: Mapping[str, Cell], y: float, x_of: Callable[[float], float]) -> Iterator[str]:
     places = [(x_of(number), name) for name, cell in cells.items() if (number := _number(cell))]
     for x, down, name in _apart(places):
-        yield f"<g>{_mark(name, x, middle + down)}"
+        yield f"<g>{_mark(name, x, y + down)}"
         yield f"<title>{escape(f'{name}: {cells[name]}')}</title></g>"
+
+
+def _notes(cells: Mapping[str, Cell], y: float) -> Iterator[str]:
+    """Yield the words that stand for numbers, or beside them, after the marks that they are for."""
     notes: dict[str, list[str]] = {}
     for name, cell in cells.items():
         if cell.note:
             notes.setdefault(cell.note, []).append(name)
-    x = WIDTH - MARGIN - NOTES + 12.0
+    x = MARGIN + 6.0
     for note, names in notes.items():
         for name in names:
-            yield _mark(name, x, middle)
+            yield _mark(name, x, y)
             x += 14
-        yield _text(x - 4, middle + 4, note, "tick")
-        x += 8 + 5.6 * len(note)
+        yield _text(x - 3, y + 4, note, "quiet")
+        x += 8 + 6.6 * len(note)
 
 
 def _apart(places: Sequence[tuple[float, str]]) -> Iterator[tuple[float, float, str]]:
@@ -205,8 +234,9 @@ def _number(cell: Cell) -> float | None:
 
 def _mark(name: str, x: float, y: float) -> str:
     colour, shape = MARKS[name]
+    paint = 'class="mark ink"' if colour == "ink" else f'class="mark" fill="{colour}"'
     if shape == "circle":
-        return f'<circle class="mark" cx="{x:.1f}" cy="{y:g}" r="6" fill="{colour}"/>'
+        return f'<circle {paint} cx="{x:.1f}" cy="{y:g}" r="6"/>'
     points = {
         "bar": [(-1.5, -8), (1.5, -8), (1.5, 8), (-1.5, 8)],
         "square": [(-5, -5), (5, -5), (5, 5), (-5, 5)],
@@ -216,7 +246,7 @@ def _mark(name: str, x: float, y: float) -> str:
         "cross": _CROSS,
     }[shape]
     drawn = " ".join(f"{x + right:.1f},{y + down:g}" for right, down in points)
-    return f'<polygon class="mark" points="{drawn}" fill="{colour}"/>'
+    return f'<polygon {paint} points="{drawn}"/>'
 
 
 def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start") -> str:

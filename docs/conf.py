@@ -63,6 +63,8 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
+# Commands and files are there to be copied, what they print is not.
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
 pygments_style = "default"
 pygments_dark_style = "github-dark"
 

@@ -25,7 +25,7 @@ from benchmarks.asgi_to_wsgi import inprocess as a2w_inprocess  # noqa: E402
 from benchmarks.asgi_to_wsgi import memory as a2w_memory  # noqa: E402
 from benchmarks.asgi_to_wsgi import servers as a2w_servers  # noqa: E402
 from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
-from benchmarks.chart import MARKS, THEMES, chart, domain, ticks  # noqa: E402
+from benchmarks.chart import MARKS, THEMES, chart, domain, groups_of, ticks  # noqa: E402
 from benchmarks.child import ChildEnded, in_child  # noqa: E402
 from benchmarks.inprocess import LOOPS, Results, cells  # noqa: E402
 from benchmarks.measure import Failure, interleave, ratio  # noqa: E402
@@ -113,8 +113,9 @@ def test_a_quick_run_draws_charts_with_a_name(report: Path, suite: Suite, theme:
 def test_a_quick_run_draws_the_overview_of_both_directions(report: Path) -> None:
     root = ET.parse(report / "overview-light.svg").getroot()
 
-    labels = {text.text for text in root.iter(f"{SVG}text")}
-    assert {"WSGI → ASGI: small", "ASGI → WSGI: small"} <= labels
+    labels = [text.text for text in root.iter(f"{SVG}text")]
+    assert {"WSGI → ASGI", "ASGI → WSGI"} <= set(labels)
+    assert labels.count("small") == 2
 
 
 def test_what_was_measured_is_drawn_again_without_measuring(
@@ -286,6 +287,35 @@ def test_equal_numbers_do_not_hide_each_other() -> None:
 
     marks = [next(iter(group)) for group in root.iter(f"{SVG}g")]
     assert len({mark.get("points") or mark.attrib["cy"] for mark in marks}) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a: x, 1", "a: y", "b: x", "b: z"], {"a": ["x, 1", "y"], "b": ["x", "z"]}),
+        (["x, alone", "x, many", "y, alone", "y, many"], {key: ["alone", "many"] for key in "xy"}),
+        (["x, alone", "x, many", "y, alone"], {"": ["x, alone", "x, many", "y, alone"]}),
+        (["x, alone", "x, many"], {"": ["x, alone", "x, many"]}),
+        (["x", "y"], {"": ["x", "y"]}),
+    ],
+)
+def test_rows_are_grouped_if_every_group_has_several(
+    names: list[str], expected: dict[str, list[str]]
+) -> None:
+    groups = groups_of({name: {"gatebridge": Cell(1.0)} for name in names})
+
+    assert {group: list(rows) for group, rows in groups.items()} == expected
+
+
+def test_words_instead_of_a_number_do_not_stand_on_the_scale() -> None:
+    cells = {"gatebridge": Cell(1.0), "a2wsgi": Cell(note="hangs")}
+
+    root = ET.fromstring(chart("Title", "Unit.", {"small": cells}, THEMES["light"]))
+
+    (words,) = (text for text in root.iter(f"{SVG}text") if text.text == "hangs")
+    assert (
+        float(words.attrib["y"]) > float(root.findall(f".//{SVG}g/{SVG}circle")[0].attrib["cy"]) + 6
+    )
 
 
 def test_the_scale_holds_every_number_and_one() -> None:
