@@ -38,6 +38,7 @@ from benchmarks.report import (  # noqa: E402
     number_text,
 )
 from benchmarks.suite import Suite  # noqa: E402
+from benchmarks.threads import QUICK  # noqa: E402
 from benchmarks.works import BLOCK, Work, WrongAnswer  # noqa: E402
 from benchmarks.wrk import Answers, parse  # noqa: E402
 from benchmarks.wsgi_to_asgi import apps as wsgi_apps  # noqa: E402
@@ -511,3 +512,26 @@ def test_a_part_that_a_direction_has_not_is_refused(
 
     assert exit_info.value.code == 2
     assert "not measured in that direction: stalls" in capsys.readouterr().err
+
+
+def test_a_quick_run_compares_numbers_of_threads(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.threads", "--quick", "--output", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "threads.md").read_text("utf-8")
+    rows = {row[0]: row[1:] for line in text.splitlines() if (row := cells_of(line))}
+    for name in ("waits: requests per second", "computes 0.5 ms on the loop"):
+        assert rows[name][0] == "1.00"
+        assert len(rows[name]) == len(QUICK.threads)
+    for kind in ("downloads", "uploads"):
+        with_more_threads, with_no_more = rows[f"4 stalled {kind}"]
+        assert float(with_more_threads) > 0
+        assert with_no_more == "no answer"
+    assert "running=0, stalled=4, waiting=0" in text

@@ -74,7 +74,8 @@ def served(
         finally:
             server.stop(stop)
             sys.stdout.write(server.output())  # for whoever reads a failure
-        printed = re.findall(r"^.* is (?:up|down)$", server.output(), re.MULTILINE)
+        # Without buffers, a line of another process may come between this one and its end.
+        printed = re.findall(r"(?:the MCP server|FastAPI|Flask) is (?:up|down)", server.output())
         assert printed == list(lines), server.output()
         assert server.process.returncode in (0, -stop)  # Uvicorn ends by the signal that it got
         assert not clean or "Traceback" not in server.output()

@@ -472,7 +472,8 @@ def test_a_cancellation_by_asyncio_itself_ends_both() -> None:
                 await anyio.sleep_forever()
 
         task = asyncio.create_task(serve())
-        await received.wait()
+        with anyio.fail_after(HANG):
+            await received.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
