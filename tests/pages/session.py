@@ -130,21 +130,29 @@ class Session:
             holder.bind(("127.0.0.1", 0))
         return str(self._ports[name].getsockname()[1])
 
+    def _spawn(
+        self, command: list[str], *, stdin: int = subprocess.DEVNULL, **options: Any
+    ) -> subprocess.Popen[Any]:
+        """Start a process that leads a group of its own, as `_kill` wants it."""
+        return subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self._environ,
+            stdin=stdin,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
+
     # --- Python -----------------------------------------------------------------------------------
 
     def _interpret(self, text: str, line: int) -> None:
         if self._interpreter is None:
-            self._interpreter = subprocess.Popen(
-                [
-                    *(sys.executable, "-W", "error::SyntaxWarning"),
-                    *("-c", _INTERPRETER, str(4 * HANG)),
-                ],
-                env=self._environ,
+            self._interpreter = self._spawn(
+                [sys.executable, "-W", "error::SyntaxWarning", "-c", _INTERPRETER, str(4 * HANG)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
                 text=True,
-                start_new_session=True,
             )
         assert self._interpreter.stdin
         assert self._interpreter.stdout
@@ -177,15 +185,10 @@ class Session:
             self._start_server(server)
 
     def _run_commands(self, script: str) -> None:
-        process = subprocess.Popen(
+        process = self._spawn(
             ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {shlex.quote(str(self._state))}"],
-            cwd=self._folder,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,
         )
         try:
             self._output = process.communicate(timeout=4 * HANG)[0]
@@ -207,16 +210,8 @@ class Session:
     def _start(self, command: str, port: int) -> None:
         """Start a server, and return once it listens."""
         with self._log.open("ab") as log:
-            server = subprocess.Popen(
-                # Without a shell of its own between it and the signals.
-                ["bash", "-c", f"exec env {command}"],
-                cwd=self._folder,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            # Without a shell of its own between it and the signals.
+            server = self._spawn(["bash", "-c", f"exec env {command}"], stdout=log)
         self._servers.append(server)
         deadline = time.monotonic() + 2 * HANG
         while server.poll() is None and time.monotonic() < deadline:
