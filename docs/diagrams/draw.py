@@ -98,7 +98,7 @@ WSGI_TO_ASGI = Diagram(
         Arrow(3, 2, "start_response(status, headers)"),
         Note(2, "recorded; nothing is sent yet"),
         Band(
-            "only if the body came not as one message",
+            "only if the body did not come as one message",
             [
                 Arrow(3, 2, "wsgi.input.read(size)"),
                 Arrow(2, 1, "the window has room", hop=True),
@@ -117,9 +117,10 @@ WSGI_TO_ASGI = Diagram(
                 Note(1, "hears of http.disconnect"),
             ],
         ),
-        Arrow(2, 3, "close()"),
-        Arrow(2, 1, "done: the end, or an error", hop=True),
+        Arrow(2, 1, "the end of the body", hop=True),
         Arrow(1, 0, "send(…, more_body=False)"),
+        Arrow(2, 3, "close()"),
+        Arrow(2, 1, "done, or an error", hop=True),
     ],
 )
 

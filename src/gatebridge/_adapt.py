@@ -40,7 +40,8 @@ class Living(Protocol):
 def to_asgi(app: AnyApplication) -> ASGIApplication:
     """Return the application itself if it is an ASGI application, else within `WsgiToAsgi`.
 
-    One that starts and ends, as `WsgiMounts`, does so with the lifespan of the result.
+    The adapter has its default arguments. An application that starts and ends, as `WsgiMounts`
+    does, does so with the lifespan of the result.
 
     Args:
         app: As for `interface`.
@@ -92,6 +93,8 @@ class _Process:
 
 def to_wsgi(app: AnyApplication) -> WSGIApplication:
     """Return the application itself if it is a WSGI application, else within `AsgiToWsgi`.
+
+    The adapter has its default arguments.
 
     Args:
         app: As for `interface`.

@@ -64,9 +64,9 @@ class _Process:
 class AsgiToWsgi:
     """A WSGI application that serves an ASGI application.
 
-    All requests run as tasks on one event loop, in a background thread that all adapters of the
-    process share; each in a copy of the `contextvars` context of the server's thread. That thread
-    alone reads the request's body and begins the response. Bodies are streamed both ways.
+    All requests run as tasks on one event loop, in a background thread that the adapters of the
+    process share, each in a copy of the `contextvars` context of the server's thread. Only that
+    thread reads the request's body and begins the response. Bodies are streamed both ways.
 
     A WebSocket is served if ``wsproto`` is installed (``gatebridge[websocket]``) and the server
     lets the adapter have the connection, as Werkzeug and Gunicorn do; it keeps one of the server's
@@ -82,26 +82,29 @@ class AsgiToWsgi:
         backend_options: For `anyio.run`, such as ``{"use_uvloop": True}``. Adapters with equal
             options share a loop.
         portal: Use the event loop of this portal instead of a background loop. It has to outlive
-            the adapter; ``backend`` and ``backend_options`` are not looked at.
-        lifespan: ``"on"`` if the application must speak the lifespan protocol, ``"off"`` if it
-            shall not be asked to, ``"auto"`` if it need not.
-        startup_timeout: How many seconds the startup may take; None for any time.
+            the adapter; ``backend`` and ``backend_options`` are then ignored.
+        lifespan: ``"on"`` if the application must speak the lifespan protocol, ``"off"`` if it is
+            not to be asked to, ``"auto"`` if it may do without.
+        startup_timeout: How many seconds the startup may take, more than 0; None for any time.
         shutdown_timeout: How many seconds requests and background tasks may still run when the
-            adapter is closed, and how many the application may then take to shut down.
+            adapter is closed, and how many the application may then take to shut down; at least 0.
         response_timeout: How many seconds the application may let the server wait for the
-            beginning of the response, or for its next part; None for any time.
-        window_bytes: How many bytes of a response may wait for the client, in each request.
-            Responses that wait are few: each streamed one has one of the server's threads.
-        max_body_size: The largest request body in bytes; larger ones are answered 413. None for
-            any.
-        max_message_size: The largest WebSocket message in bytes that a client may send; a larger
-            one ends the connection with code 1009. None for any.
+            beginning of the response, or for its next part, more than 0; None for any time. Time
+            in which the server's thread waits for its client does not count. Of a WebSocket only
+            the answer to the handshake is bounded.
+        window_bytes: How many bytes of a response may wait for the client, in each request; at
+            least 1. For a WebSocket in each direction. Each block counts with its overhead, and
+            none is split. Responses that wait are few: each has one of the server's threads.
+        max_body_size: The largest request body in bytes, at least 0; larger ones are answered 413.
+            None for any.
+        max_message_size: The largest WebSocket message in bytes that a client may send, at least 0;
+            a larger one ends the connection with code 1009. None for any.
 
     Attributes:
         app: As given.
 
     Raises:
-        TypeError: ``app`` is not an ASGI 3 application.
+        TypeError: ``app`` is not an ASGI 3 application, or a number is of the wrong type.
         ValueError: A number is out of range, or a word is none of those above.
 
     Source: PEP 3333; ASGI HTTP 2.5; ASGI WebSocket 2.5; ASGI lifespan 2.0.
@@ -151,7 +154,8 @@ class AsgiToWsgi:
 
         Raises:
             LifespanError: The application did not start up.
-            UnavailableError: The adapter was closed, or is called on its own event loop's thread.
+            UnavailableError: The adapter was closed, its event loop has ended or cannot run on this
+                server, or it is called on that loop's thread.
             HostError: The server breaks PEP 3333.
             AsgiAppError: The application broke the ASGI specification, let the response time out,
                 or raised what must not end a server: `SystemExit`, `KeyboardInterrupt`.
@@ -226,7 +230,8 @@ class AsgiToWsgi:
         Raises:
             LifespanError: The application did not start up. Requests raise it as well, until the
                 adapter is closed.
-            UnavailableError: Called on the thread of the event loop, or the portal does not run.
+            UnavailableError: Called on the thread of the event loop, the portal does not run, or no
+                event loop can run on this server.
             Exception: Whatever kept the event loop from running, such as a missing package.
         """
         self._start(reopen=True)
@@ -239,7 +244,7 @@ class AsgiToWsgi:
         method and path. Then the lifespan ends.
 
         Raises:
-            LifespanError: The application's shutdown failed. All the same everything is released.
+            LifespanError: The application's shutdown failed. Everything is released nevertheless.
             UnavailableError: Called on the thread of the event loop.
         """
         self._refuse_own_thread()
@@ -302,7 +307,7 @@ class AsgiToWsgi:
             refuse_portal_thread(self._portal)
 
     def _new_session(self) -> Session:
-        refuse_at_exit()  # from 3.12 on, no thread can be started then
+        refuse_at_exit()  # nothing would shut it down, and CPython 3.12 starts no thread then
         portal, release = self._open_portal()
         return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
 

@@ -20,7 +20,8 @@ def interface(app: object) -> Interface:
     """Return which interface an application has.
 
     An ASGI application takes three arguments, a WSGI application two. Where both would do, as with
-    optional ones, a coroutine function is ASGI, and otherwise the first parameter's name decides.
+    optional ones, a coroutine function is ASGI, and otherwise the first parameter's name decides:
+    ``scope`` is ASGI, ``environ`` or ``env`` is WSGI.
     The instances of a class are awaited if it is ASGI, and iterated if it is WSGI.
 
     Args:

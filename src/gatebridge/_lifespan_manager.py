@@ -17,12 +17,13 @@ from gatebridge.types import ASGIApplication, Receive, Scope, Send
 class LifespanManager:
     """Starts an ASGI application on entering ``async with``, and shuts it down on leaving.
 
-    For tests, and for frameworks that take in other applications. It gives the application's state.
-    An application that does not speak the lifespan protocol is left alone. The block may be entered
-    in one task and left in another, as test fixtures are; and again once it was left.
+    For tests, and for frameworks that include other applications. The value of the block is the
+    application's state. An application that does not speak the lifespan protocol is left alone. The
+    block may be entered in one task and left in another, as test fixtures are, and entered again
+    once it was left.
 
     The manager is itself an ASGI application, for clients that call one: it calls the given one,
-    with a copy of the state in each scope that comes without::
+    with a copy of the state in each scope that has none::
 
         manager = LifespanManager(app)
         async with manager as state:
@@ -31,9 +32,9 @@ class LifespanManager:
     Args:
         app: The ASGI application.
         startup_timeout: How many seconds the startup may take; None for any time.
-        shutdown_timeout: How many seconds the shutdown may take, before the application is
-            cancelled. They are granted also in a task that is itself being cancelled; with None,
-            for any time, they are not.
+        shutdown_timeout: How many seconds the shutdown may take before the application is
+            cancelled; None for any time. A task that leaves the block because it is cancelled
+            grants them too, except with None: then the application is cancelled at once.
         state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
 
     Attributes:

@@ -42,8 +42,8 @@ class LifespanShim:
 
         app = LifespanShim(WsgiToAsgi(flask_app), lifespan)
 
-    A startup or shutdown that fails is reported to the server with the reason, and with what the
-    application itself gave as such; other exceptions are also logged.
+    A startup or shutdown that fails is reported to the server with the reason: the application's
+    own words if it gave any, otherwise the exception, which is also logged.
 
     Args:
         app: The ASGI application.

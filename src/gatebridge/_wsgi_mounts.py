@@ -101,9 +101,9 @@ class WsgiMounts:
         """Shut all ASGI applications down, in reverse; twice does nothing.
 
         Raises:
-            LifespanError: A shutdown failed, the first of several. All the same all are shut down.
+            LifespanError: The first shutdown that failed. The others are shut down nevertheless.
             UnavailableError: Called on the thread of an event loop of this library.
-            Exception: Likewise, of an application with a ``close`` of its own.
+            Exception: Likewise, from an application with a ``close`` of its own.
         """
         refuse_loop_threads()
         process = self._processes.get()

@@ -33,34 +33,41 @@ class WsgiToAsgi:
     waits for its client does not count against ``threads``.
 
     The lifespan protocol is answered; at its shutdown the worker threads are ended. Without a
-    lifespan everything works all the same.
+    lifespan everything else works the same. A WebSocket is refused: 501 where the server offers a
+    denial response, otherwise 403.
 
     Args:
         app: The WSGI application. It is only called, never inspected.
-        threads: How many calls may run at a time. With 1, and ``max_threads`` left alone, calls
-            never overlap; one that waits for another request to itself then waits for ever.
-        max_threads: How many threads there may be, with those whose clients stall. By default 1
-            for ``threads=1``, otherwise ``threads`` and 2000 more.
-        max_queue: How many requests may wait for a thread; further ones are answered 503. None for
-            any number.
-        idle_timeout: After how many seconds without work a thread ends.
-        shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown.
+        threads: How many calls may run at a time; at least 1. With 1, and ``max_threads`` left
+            alone, calls never overlap; one that waits for another request to itself then waits for
+            ever.
+        max_threads: How many threads there may be, with those whose clients stall; at least
+            ``threads``. None for 1 if ``threads`` is 1, otherwise for ``threads`` and 2000 more.
+        max_queue: How many requests may wait for a thread, at least 0; further ones are answered
+            503 with ``Retry-After: 1``. None for any number.
+        idle_timeout: After how many seconds without work a thread ends; at least 0.
+        shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown, at
+            least 0. Those that run longer are abandoned, and logged.
         window_bytes: How many bytes of a body may wait between client and application, in each
-            direction of each request; about as many again may be in the server's hands.
-        max_body_size: The largest request body in bytes; larger ones are answered 413. None for
-            any.
-        duplicate_header_limit: How often a header may come in a request, ``Cookie`` too, which
-            HTTP/2 clients may send in parts. Oftener, and the answer is 400. None for any number.
-        environ: Name-value pairs to put into each environ. Names that begin with ``wsgi.`` are
-            ignored, with a warning; CGI names (without a dot) must have a native string.
-        errors: For ``wsgi.errors``; by default ``sys.stderr`` as it is at the time of writing.
-        name: For the names of the threads; by default that of the function, or of the class.
+            direction of each request; at least 1. Each block counts with its overhead, none is
+            split, and about as many bytes again may be in the server's hands.
+        max_body_size: The largest request body in bytes, at least 0; larger ones are answered 413.
+            None for any.
+        duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
+            too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
+            any number.
+        environ: Name-value pairs to put into each environ, in place of what the request gives under
+            the same name. Names that begin with ``wsgi.`` are ignored, with a warning; CGI names
+            (without a dot) must have a native string.
+        errors: For ``wsgi.errors``; None for ``sys.stderr`` as it is at the time of writing.
+        name: For the names of the threads; None for that of the function, or of the class.
 
     Attributes:
         app: As given.
 
     Raises:
-        TypeError: ``app`` is not callable, or a pair of ``environ`` is of the wrong type.
+        TypeError: ``app`` is not callable, or a number or a pair of ``environ`` is of the wrong
+            type.
         ValueError: A number is out of range.
 
     Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.

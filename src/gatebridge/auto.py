@@ -1,4 +1,4 @@
-"""Ready-made entry points, for servers that shall run an application of either kind.
+"""Ready-made entry points, for servers that are to run an application of either kind.
 
 How to start them::
 
@@ -6,14 +6,16 @@ How to start them::
     GATEBRIDGE_APP=package.module:app gunicorn gatebridge.auto:wsgi
 
 The application is imported along with this module, so that whatever is wrong shows when the server
-starts. Where the server wants its own kind of application, it gets that one as it is.
+starts. An application of the server's own kind is given to it as it is, another one in an adapter
+with its default arguments.
 
 A `LoadError` says that a variable is not set as it should be, or that there is no such application.
 Whatever the application's modules or its factory raise is raised as it is.
 
 Environment:
     GATEBRIDGE_APP: ``package.module:app``, or ``package.module:create_app()`` for a factory.
-    GATEBRIDGE_INTERFACE: ``asgi`` or ``wsgi``, for an application that does not show which it is.
+    GATEBRIDGE_INTERFACE: ``asgi`` or ``wsgi``, for an application that does not show which it is;
+        ``auto``, the default, tells it from the signature.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What on this host would hurt the adapters, and what to do about it.
+"""What on this host would cause the adapters trouble, and what to do about it.
 
 It is seen from inside: call `check_host` in the server's worker, at the application's import or in
-a request. On the command line, ``python -m gatebridge check package.module:app`` can see only what
-the interpreter, and the import of the application, bring.
+a request. On the command line, ``python -m gatebridge check package.module:app`` sees only this
+interpreter, and what the import of the application changes.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Finding(NamedTuple):
     """One thing that was found.
 
     Attributes:
-        name: What it is about: ``"uwsgi"``, ``"gevent"``, ``"fork"``.
-        problem: What goes wrong, or is less than it might be.
+        name: What it is about, such as ``"uwsgi"``, ``"gevent"`` or ``"fork"``.
+        problem: What goes wrong, or does not work as well as it could.
         remedy: What to do about it.
-        severity: ``"error"`` for what hurts, ``"note"`` for what to know.
+        severity: ``"error"`` for what fails, ``"note"`` for what to know.
     """
 
     name: str
@@ -77,7 +77,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def check_import() -> list[Finding]:
-    """Return what `check_host` does, and what hurts if a server imports before it forks.
+    """Return what `check_host` does, and what fails if a server imports before it forks.
 
     For a process that has imported the application and done nothing else.
     """

@@ -1,7 +1,8 @@
 """The names and arguments of a2wsgi, asgiref and Starlette, for code that was written for those.
 
-What is behind the names is `gatebridge.WsgiToAsgi` and `gatebridge.AsgiToWsgi`; who writes new code
-takes these. The how-to guides on migrating tell what differs.
+Behind the names are `gatebridge.WsgiToAsgi` and `gatebridge.AsgiToWsgi`, with their default
+arguments where a name here has none for them; new code should use those. The how-to guides on
+migrating say what differs.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class ASGIMiddleware(AsgiToWsgi):
             cancelled. None for any time. The server's thread does not wait for it.
         loop: Use this event loop, of asyncio's kind. Another thread runs it, now or soon; it is
             neither stopped nor closed. Anything false for the process's background loop.
-        lifespan: As for `AsgiToWsgi`. None is ``"auto"``, but ``"off"`` for whoever gives a loop,
-            or asks for `loop` before the first request: to run the lifespan there has been the only
-            use of that.
+        lifespan: As for `AsgiToWsgi`. None is ``"auto"``, but ``"off"`` if a loop is given, or
+            `loop` is asked for before the first request: code that does so runs the lifespan there
+            itself.
 
     Attributes:
         app: The application; another one may be put here, for the requests to come.
@@ -179,7 +180,7 @@ class WSGIMiddleware(_WsgiToAsgi):
     Args:
         app: The WSGI application.
         workers: How many calls may run at a time. Threads start on demand, whatever the number.
-        send_queue_size: Taken and not looked at: what waits for a client is bounded in bytes.
+        send_queue_size: Accepted and ignored: what waits for a client is bounded in bytes.
 
     Attributes:
         app: The application; another one may be put here, for the requests to come.
@@ -213,7 +214,7 @@ class _Executor:
         Args:
             wait: Whether to wait until the requests that were taken are served, for 30 seconds
                 at most.
-            cancel_futures: Taken and not looked at: a request that was taken is served.
+            cancel_futures: Accepted and ignored: a request that was taken is served.
         """
         for request in self._pool.close(self._timeout if wait else 0):
             if wait:
@@ -229,8 +230,8 @@ class WsgiToAsgi(_WsgiToAsgi):
 
     Args:
         wsgi_application: The WSGI application.
-        duplicate_header_limit: How often a header may come in a request. Oftener, and the answer is
-            400. 0 or None for any number.
+        duplicate_header_limit: How often a header may come in a request. More often, and the answer
+            is 400. 0 or None for any number.
 
     Attributes:
         duplicate_header_limit: As given.

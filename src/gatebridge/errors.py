@@ -42,7 +42,8 @@ class GatebridgeError(Exception):
 class RequestError(GatebridgeError):
     """The request cannot be translated without guessing: its sender is at fault.
 
-    Raised before the application is called, which then never sees the request.
+    Raised before the application is called, which then never sees the request. The adapters answer
+    it, with its status and the message as one line of text.
 
     Attributes:
         status: The status code to answer with, 400 unless a subclass or an instance says otherwise.
@@ -54,8 +55,10 @@ class RequestError(GatebridgeError):
 class RequestBodyError(RequestError, OSError):
     """The request's body is not what its head promised: it ends early, or is over the limit.
 
-    Raised out of ``wsgi.input``, never replaced by a short read. It is an `OSError` because that is
-    what frameworks expect of an input stream that fails.
+    Raised where the body is read, never replaced by a short read. It is an `OSError` because that
+    is what frameworks expect of an input stream that fails. If the application lets it out before
+    its response has begun, `WsgiToAsgi` answers with its status. An ASGI application never sees it:
+    it receives ``http.disconnect``, or the adapter answers 413.
 
     Args:
         field: ``"content-length"`` for a body that ends early, ``"body"`` for one over the limit.
@@ -85,15 +88,21 @@ class HostError(GatebridgeError):
 
 
 class LifespanError(GatebridgeError):
-    """An application's startup or shutdown failed; ``field`` names the message that said so."""
+    """An application's startup or shutdown failed.
+
+    Attributes:
+        field: The event, or the application's answer to it: ``"lifespan.startup"``,
+            ``"lifespan.startup.failed"``.
+        reason: Why, in the application's own words if it gave any.
+    """
 
 
 class UnavailableError(GatebridgeError, RuntimeError):
     """The adapter cannot serve as things stand, whatever the request.
 
     It was closed, its event loop has ended, or it was called on the thread of that very loop, which
-    would then wait for itself for ever; or no event loop can run beside this server, as it is
-    configured.
+    would then wait for itself for ever; its portal or loop belongs to the process that this one was
+    forked from; or no event loop can run beside this server, as it is configured.
     """
 
 

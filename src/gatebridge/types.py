@@ -608,7 +608,9 @@ class DisconnectFlag(Protocol):
     """``environ["gatebridge.disconnected"]`` of `WsgiToAsgi`: whether the client is gone.
 
     Two methods of a `threading.Event`, for any thread of the application. The flag is set once the
-    client has left, and at the latest when the request is over.
+    client has left, and at the latest when the request is over. The server is asked from the first
+    call of either method on, or once the response streams. As long as more of the request's body is
+    on its way than fits into the window, a departure cannot be seen.
     """
 
     def is_set(self) -> bool:
@@ -616,7 +618,13 @@ class DisconnectFlag(Protocol):
         ...
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait for at most ``timeout`` seconds; return whether the client is gone."""
+        """Wait until the client is gone, and return whether it is.
+
+        Meanwhile a worker's thread does not count against ``threads``.
+
+        Args:
+            timeout: How many seconds to wait at most; None for as long as it takes.
+        """
         ...
 
 

@@ -10,12 +10,12 @@ from conformance.clauses import Duty
 
 _BINDS = {"w2a": "WsgiToAsgi", "a2w": "AsgiToWsgi", "mid": "mounts, LifespanShim", "-": ""}
 _INTRODUCTION = """\
-Each clause of the two specifications, and of HTTP, that binds the library, whom it binds, and the
-tests that are evidence for it, as they ended in the run that wrote this page. A requirement begins
-with its level: what stands after MUST NOT is what must not be. A number of tests unfolds to their
-names, below `tests/`. [Clauses](../spec/clauses.md) says where each clause comes from, and what the
-library does for it. Written by `make conformance`; CI fails if this page is not what its own run
-gives."""
+Each clause of PEP 3333, the ASGI specification and HTTP that binds the library, the part of the
+library that it binds, and the tests that are evidence for it, with their result in the run that
+wrote this page. A requirement begins with its level: after MUST NOT stands what must not happen.
+The number of tests unfolds to their names, which are relative to `tests/`.
+[Clauses](../spec/clauses.md) says where each clause comes from, and what the library does about it.
+`make conformance` writes this page; CI fails if its own run gives another one."""
 _RESULTS = ("passed", "failed", "missing")
 
 

@@ -25,19 +25,19 @@ _MATRIX = "tests/servers/test_matrix.py::"
 _HEAD = """\
 # Compatibility
 
-Written by `make compatibility`, from a run of every pair below on CPython {python}. The numbers are
-those of the checks that a pair passed. `tests/servers/test_matrix.py` has the checks,
-`tests/servers/kinds.py` the command line of each server, `tests/servers/sites/` the site in each
-framework.
+`make compatibility` wrote this page, from a run of every pair below on CPython {python}. A number
+says how many checks the pair passed. The checks are in `tests/servers/test_matrix.py`, the command
+line of each server in `tests/servers/kinds.py`, and the site in each framework in
+`tests/servers/sites/`.
 
-Checked are a path and a query in UTF-8, repeated headers, cookies both ways, a form, a multipart
-upload of 5 MiB, a chunked upload, an upload by curl that asks for `100 Continue`, a streamed
-response whose first block arrives before the last is made, HEAD, 304, error pages, requests at
-once, a client that leaves, and a stop while a request runs; of ASGI applications also the lifespan,
-its state, a background task and server-sent events; of the application without a framework (plain)
-also `write()` and `wsgi.file_wrapper`.
+Every pair is checked with a path and a query in UTF-8, repeated headers, cookies both ways, a form,
+a multipart upload of 5 MiB, a chunked upload, an upload by curl that asks for `100 Continue`, a
+streamed response whose first block arrives before the last is made, HEAD, 304, error pages,
+concurrent requests, a client that leaves, and a stop while a request runs. ASGI applications are
+also checked with the lifespan, its state, a background task and server-sent events, and the
+application without a framework (plain) with `write()` and `wsgi.file_wrapper`.
 
-Django and Bottle take a body without Content-Length for empty, on any server; their sites read such
+Django and Bottle treat a body without Content-Length as empty, on any server; their sites read such
 a body from `wsgi.input` (`tests/frameworks/test_undeclared_length.py`).
 """
 
@@ -79,7 +79,7 @@ def as_markdown(results: Results) -> Iterator[str]:
     yield "\n## ASGI applications on WSGI servers\n"
     yield from _matrix(results, WSGI_SERVERS, ASGI_SITES)
     yield "\n## What the servers give\n"
-    yield "As a probe in each saw it (`tests/servers/test_gives.py`), and the checks above.\n"
+    yield "As seen by a probe in each (`tests/servers/test_gives.py`), and by the checks above.\n"
     yield from _table(
         ["ASGI server", "lifespan state", "extensions", "HTTP/2", "a running request at SIGTERM"],
         (

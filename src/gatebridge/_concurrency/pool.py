@@ -48,8 +48,9 @@ class PoolStatistics(NamedTuple):
 
     Attributes:
         threads: Threads alive, whatever they do.
-        running: Applications that run and do not wait for their client.
-        stalled: Applications that wait for their client.
+        running: Applications that run, and so those that wait for anything but their client.
+        stalled: Applications that wait for their client to take the response or send the body, or
+            on ``gatebridge.disconnected``.
         waiting: Requests that wait for a thread.
     """
 

@@ -37,8 +37,8 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         errors: For ``wsgi.errors``: a text stream. ``sys.stderr`` if None.
         multithread: For ``wsgi.multithread``: whether another thread may call the application
             while this request runs.
-        duplicate_header_limit: How often a header may come, or None for any number. The joined
-            value of any number costs linear time.
+        duplicate_header_limit: How often a header may come; None for any number, which is joined
+            in linear time.
 
     Returns:
         A new builtin dict. Every key without a dot has a native string, which is one latin-1
