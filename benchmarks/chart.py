@@ -173,7 +173,8 @@ def _row(
         yield 'fill-opacity="0.6"/>'
     middle = y + ROW / 2
     yield _text(MARGIN, middle + 4, label)
-    places = [(x_of(number), name) for name, cell in cells.items() if (number := _number(cell))]
+    numbers = {name: _number(cell) for name, cell in cells.items()}
+    places = [(x_of(number), name) for name, number in numbers.items() if number is not None]
     for x, down, name in _apart(places):
         yield f"<g>{_mark(name, x, middle + down)}"
         yield f"<title>{escape(f'{name}: {cells[name]}')}</title></g>"
