@@ -36,12 +36,16 @@ def main() -> None:
             _report(suite, parts, console, arguments)
     records = {name: arguments.output / f"{name}.json" for name in SUITES}
     found = {name: Record.load(path) for name, path in records.items() if path.exists()}
-    for name, record in found.items():
-        for path in _write(SUITES[name], record, arguments.output):
-            console.print(f"written: {os.path.relpath(path)}", soft_wrap=True)
+    written = [
+        path
+        for name, record in found.items()
+        for path in _write(SUITES[name], record, arguments.output)
+    ]
     rows = overview.rows_of({SUITES[name].title: record.sections for name, record in found.items()})
     if rows:
-        list(_draw(arguments.output / "overview", overview.TITLE, overview.UNIT, rows))
+        written += _draw(arguments.output / "overview", overview.TITLE, overview.UNIT, rows)
+    for path in written:
+        console.print(f"written: {os.path.relpath(path)}", soft_wrap=True)
 
 
 def _arguments() -> argparse.Namespace:

@@ -198,7 +198,8 @@ def _rows(
 
 
 def _marks(cells: Mapping[str, Cell], y: float, x_of: Callable[[float], float]) -> Iterator[str]:
-    places = [(x_of(number), name) for name, cell in cells.items() if (number := _number(cell))]
+    numbers = {name: _number(cell) for name, cell in cells.items()}
+    places = [(x_of(number), name) for name, number in numbers.items() if number is not None]
     for x, down, name in _apart(places):
         yield f"<g>{_mark(name, x, y + down)}"
         yield f"<title>{escape(f'{name}: {cells[name]}')}</title></g>"

@@ -341,8 +341,9 @@ async def _while_stalled(
     clients = [asyncio.ensure_future(_stall(stalled, kind)) for _ in range(scale.clients)]
     try:
         # They stall, or wait for a thread.
-        while sum(stalled.statistics()[2:]) < scale.clients:  # noqa: ASYNC110 - nothing else tells
-            await asyncio.sleep(0.01)
+        while sum(stalled.statistics()[2:]) < scale.clients:
+            ended, _ = await asyncio.wait(clients, timeout=0.01)
+            assert not ended, f"a client does not stall: {ended}"
         state = str(stalled.statistics())
         few = scale._replace(clients=scale.few)
         medians: dict[WsgiToAsgi, list[float]] = {calm: [], stalled: []}

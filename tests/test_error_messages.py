@@ -253,13 +253,14 @@ def sections() -> dict[frozenset[str], set[str]]:
     found: dict[frozenset[str], set[str]] = {}
     kinds: frozenset[str] = frozenset()
     tokens = MarkdownIt("commonmark").parse(PAGE.read_text("utf-8"))
-    for before, token in itertools.pairwise(tokens):
-        if before.type == "heading_open" and before.tag == "h2":
+    for at, token in enumerate(tokens):
+        if token.type != "inline":
+            continue
+        around, before = tokens[at - 2], tokens[at - 1]
+        if before.tag == "h2":
             kinds = frozenset(kinds_of(token.content.replace("`", "")))
-        inside = before.type == "paragraph_open" and before.level > 0
-        if kinds and inside and tokens[tokens.index(before) - 1].type == "list_item_open":
-            inline = next(each for each in tokens[tokens.index(before) :] if each.type == "inline")
-            found.setdefault(kinds, set()).update(normal(line) for line in lines_of(inline))
+        elif kinds and before.type == "paragraph_open" and around.type == "list_item_open":
+            found.setdefault(kinds, set()).update(normal(line) for line in lines_of(token))
     return found
 
 

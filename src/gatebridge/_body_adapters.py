@@ -6,7 +6,7 @@ Both are what the adapters themselves read bodies by, without the rest of them.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from io import BufferedIOBase
 
@@ -162,35 +162,55 @@ async def _fed_input(
         request=request,
     )
     body.loop_thread = threading.get_ident()
-    failures: list[Exception] = []
 
     async def feed() -> None:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
             await body.feed_from(receive, wanted.wait)
-        except Exception as exc:  # noqa: BLE001 - raised at the end of the block
-            failures.append(exc)
-            if isinstance(exc, HostError):
-                body.abort(exc)
+        except HostError as exc:
+            body.abort(exc)
+            raise
         finally:
             # At a cancellation too: the block may be waiting for a thread that waits in a read.
             body.abort(ClientDisconnected("receive"))
 
-    error: BaseException | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(feed)
+    async with _beside(feed):
         try:
             yield body
-        except anyio.get_cancelled_exc_class():
+        except ClientDisconnected:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # of which it may be the effect
             raise
-        except BaseException as exc:  # noqa: BLE001 - raised below; the group would wrap it
-            error = exc
         finally:
             body.abort(ClientDisconnected("receive", "the block that read it has ended"))
-            group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    """Run a task until the block ends; raise what either of them has raised, but in no group."""
+    error: BaseException | None = None
+    failures: list[Exception] = []
+
+    async def run() -> None:
+        try:
+            await task()
+        except Exception as exc:  # noqa: BLE001 - raised at the end of the block
+            failures.append(exc)
+
     try:
-        if isinstance(error, ClientDisconnected):  # maybe of the cancellation only
-            await anyio.lowlevel.checkpoint_if_cancelled()
+        async with anyio.create_task_group() as group:
+            group.start_soon(run)
+            try:
+                yield
+            except anyio.get_cancelled_exc_class():
+                raise
+            except BaseException as exc:  # noqa: BLE001 - raised below
+                error = exc
+            finally:
+                group.cancel_scope.cancel()
+    except anyio.get_cancelled_exc_class():
+        if error is None and not failures:  # else that wins, as in any group
+            raise
+    try:
         if error is not None:
             raise error
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from typing_extensions import Self
 
@@ -32,15 +33,18 @@ _SERVER = re.compile(
 _NGINX = re.compile(r"nginx\b")  # stands before the server, which goes on
 _NOT_TYPED = re.compile(r"#|pip install |python3 -m venv |\. .*/activate$")
 
+# A block that hangs shows where it does.
 _INTERPRETER = """
-import sys
+import faulthandler, sys
 namespace = {"__name__": "__main__"}
 sys.path.insert(0, "")
 for line in sys.stdin:
     folder, text, where = eval(line)
     import os; os.chdir(folder)
+    faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
     exec(compile("\\n" * (where - 1) + text, "page", "exec"), namespace)
     sys.stdout.flush()
+    faulthandler.cancel_dump_traceback_later()
     print("\\0", flush=True)
 """
 
@@ -58,8 +62,7 @@ class Session:
         (folder / ".curlrc").write_text("no-progress-meter\n", "utf-8")
         self._state = folder / "state"
         self._log = folder / "server.log"
-        self._server: subprocess.Popen[bytes] | None = None
-        self._nginx: subprocess.Popen[bytes] | None = None
+        self._servers: list[subprocess.Popen[bytes]] = []  # one, and nginx before it
         self._interpreter: subprocess.Popen[str] | None = None
         self._ports: dict[str, socket.socket] = {}
         self._output = ""
@@ -89,19 +92,15 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self._stop_server(signal.SIGTERM if kind is None else signal.SIGKILL)
+        with contextlib.ExitStack() as stack:
+            for holder in self._ports.values():
+                stack.callback(holder.close)
             if self._interpreter:
+                stack.callback(_kill, self._interpreter)
+            self._stop_servers(signal.SIGTERM if kind is None else signal.SIGKILL)
+            if self._interpreter and kind is None:
                 self._interpreter.communicate(timeout=HANG)
                 assert self._interpreter.returncode == 0
-        finally:
-            for process in (self._server, self._nginx, self._interpreter):
-                if process:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-            for holder in self._ports.values():
-                holder.close()
 
     def type_in(self, block: Block) -> None:
         """Do what a reader does with a block."""
@@ -111,6 +110,7 @@ class Session:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_symlink():
                 path.unlink()
+            assert not path.resolve().is_relative_to(ROOT), "it would be written into the checkout"
             path.write_text(text, "utf-8")
         elif block.language == "python":
             self._interpret(text, block.line)
@@ -130,18 +130,29 @@ class Session:
             holder.bind(("127.0.0.1", 0))
         return str(self._ports[name].getsockname()[1])
 
+    def _spawn(
+        self, command: list[str], *, stdin: int = subprocess.DEVNULL, **options: Any
+    ) -> subprocess.Popen[Any]:
+        """Start a process that leads a group of its own, as `_kill` wants it."""
+        return subprocess.Popen(
+            command,
+            cwd=self._folder,
+            env=self._environ,
+            stdin=stdin,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,
+        )
+
     # --- Python -----------------------------------------------------------------------------------
 
     def _interpret(self, text: str, line: int) -> None:
         if self._interpreter is None:
-            self._interpreter = subprocess.Popen(
-                [sys.executable, "-W", "error::SyntaxWarning", "-c", _INTERPRETER],
-                env=self._environ,
+            self._interpreter = self._spawn(
+                [sys.executable, "-W", "error::SyntaxWarning", "-c", _INTERPRETER, str(4 * HANG)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
                 text=True,
-                start_new_session=True,
             )
         assert self._interpreter.stdin
         assert self._interpreter.stdout
@@ -169,75 +180,59 @@ class Session:
         if commands:
             self._run_commands("\n".join(commands))
         if server and _NGINX.match(server):
-            self._nginx = self._started(server, int(self._port("8080")))
+            self._start(server, int(self._port("8080")))
         elif server:
             self._start_server(server)
 
     def _run_commands(self, script: str) -> None:
-        done = subprocess.run(
+        process = self._spawn(
             ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {shlex.quote(str(self._state))}"],
-            cwd=self._folder,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=4 * HANG,
         )
-        self._output = done.stdout
-        assert done.returncode == 0, f"{script}\n{self._output}\n{self._server_output()}"
+        try:
+            self._output = process.communicate(timeout=4 * HANG)[0]
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"it hangs: {script}\n{self._server_output()}") from error
+        finally:
+            _kill(process)  # with what it has left in the background
+        assert process.returncode == 0, f"{script}\n{self._output}\n{self._server_output()}"
         self._folder = Path(self._state.read_text().strip())
 
     # --- servers ----------------------------------------------------------------------------------
 
     def _start_server(self, command: str) -> None:
-        self._stop_server(signal.SIGTERM)
+        self._stop_servers(signal.SIGTERM)
         self._log.unlink(missing_ok=True)
         named = _port_named(command, {holder.getsockname()[1] for holder in self._ports.values()})
-        self._server = self._started(command, named or int(self._port("8000")))
+        self._start(command, named or int(self._port("8000")))
 
-    def _started(self, command: str, port: int) -> subprocess.Popen[bytes]:
-        """Start a server, and return it once it listens."""
+    def _start(self, command: str, port: int) -> None:
+        """Start a server, and return once it listens."""
         with self._log.open("ab") as log:
-            server = subprocess.Popen(
-                # Without a shell of its own between it and the signals.
-                ["bash", "-c", f"exec env {command}"],
-                cwd=self._folder,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            # Without a shell of its own between it and the signals.
+            server = self._spawn(["bash", "-c", f"exec env {command}"], stdout=log)
+        self._servers.append(server)
         deadline = time.monotonic() + 2 * HANG
         while server.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), timeout=HANG).close()
-                return server
+                return
             time.sleep(0.02)  # nothing else tells
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
         raise AssertionError(f"{command}\n{self._server_output()}")
 
-    def _stop_server(self, how: signal.Signals) -> None:
-        server, self._server = self._server, None
-        nginx, self._nginx = self._nginx, None
-        for process in (nginx, server):
-            if process is None:
-                continue
-            try:
-                process.send_signal(how)
-                process.wait(2 * HANG)
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    def _stop_servers(self, how: signal.Signals) -> None:
+        with contextlib.ExitStack() as stack:
+            for server in self._servers:
+                stack.callback(_kill, server)  # also if another one has to be waited for in vain
+                server.send_signal(how)
+            for server in self._servers:
+                server.wait(2 * HANG)
+            self._servers.clear()
 
     def _look_into_log(self, text: str, *, stop: bool) -> None:
         if stop:
-            self._stop_server(signal.SIGINT)
+            self._stop_servers(signal.SIGINT)
         deadline = time.monotonic() + HANG
         while not _pattern(text).search(self._server_output()):
             assert time.monotonic() < deadline, f"not {text!r} in {self._server_output()!r}"
@@ -245,6 +240,12 @@ class Session:
 
     def _server_output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+
+def _kill(leader: subprocess.Popen[Any]) -> None:
+    """End a process and whatever it has started."""
+    with leader, contextlib.suppress(ProcessLookupError):
+        os.killpg(leader.pid, signal.SIGKILL)
 
 
 def _port_named(command: str, ports: set[int]) -> int | None:

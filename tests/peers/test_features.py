@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +72,7 @@ class Children:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
+                start_new_session=True,
             )
 
     def outcome(self, title: str, row: str, column: str) -> str:
@@ -84,7 +87,7 @@ class Children:
 
     def end(self) -> None:
         for process in self._processes.values():
-            process.kill()
+            _kill(process)
             process.communicate()
 
 
@@ -96,8 +99,14 @@ def _output(process: subprocess.Popen[str]) -> str:
     try:
         return process.communicate(timeout=LIMIT)[0]
     except subprocess.TimeoutExpired:
-        process.kill()
+        _kill(process)
         return process.communicate()[0]
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a process and the probe that it has forked, which has its output open too."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _too_old(package: str) -> str | None:

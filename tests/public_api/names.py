@@ -9,7 +9,7 @@ import os
 import textwrap
 from collections.abc import Iterator
 from functools import cache
-from types import FunctionType, ModuleType
+from types import FunctionType, GenericAlias, ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -42,10 +42,15 @@ def public_values() -> Iterator[tuple[str, Any]]:
             yield f"{name}.{each}", getattr(module(name), each)
 
 
+def is_class(value: Any) -> bool:
+    """Say whether it is a class; before Python 3.11, `inspect.isclass` is true of aliases too."""
+    return inspect.isclass(value) and not isinstance(value, GenericAlias)
+
+
 def public_functions() -> Iterator[tuple[str, FunctionType, type | None]]:
     """Yield the functions and methods: full name, function, and the class that has it."""
     for name, value in public_values():
-        if inspect.isclass(value):
+        if is_class(value):
             for member, function in methods(value):
                 yield f"{name}.{member}", function, value
         elif inspect.isfunction(value) and value.__module__.startswith("gatebridge"):

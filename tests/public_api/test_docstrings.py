@@ -17,6 +17,7 @@ from tests.public_api.names import (
     attributes,
     fields,
     init_of,
+    is_class,
     module,
     public_functions,
     public_values,
@@ -39,7 +40,7 @@ _NOT_RAISED = {("gatebridge.AsgiMounts.__call__", errors.LifespanError)}
 _SECTION = re.compile(r"(?m)^(Args|Attributes|Raises):\n((?:(?: +.*)?\n)+)")
 _ENTRY = re.compile(r"(?m)^    (\w+): (.*\n(?: {8}.*\n)*)")
 
-_CLASSES = [(name, value) for name, value in public_values() if inspect.isclass(value)]
+_CLASSES = [(name, value) for name, value in public_values() if is_class(value)]
 _FUNCTIONS = list(public_functions())
 
 
@@ -154,7 +155,7 @@ def test_the_source_is_named_where_there_is_one() -> None:
     without = {
         name
         for name, value in public_values()
-        if (inspect.isclass(value) or inspect.isfunction(value))
+        if (is_class(value) or inspect.isfunction(value))
         and not name.startswith(_OWN_MODULES)
         and not re.search(r"(?m)^Source: \S", doc(value))
     }

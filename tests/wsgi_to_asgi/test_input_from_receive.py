@@ -422,6 +422,40 @@ async def test_a_cancellation_ends_the_thread_that_the_block_waits_for() -> None
 
 
 @pytest.mark.clause("D-50")
+@pytest.mark.parametrize("whose", ["block", "server"])
+async def test_an_error_is_not_lost_in_a_cancellation(whose: str) -> None:
+    host = Host(open_end=True, method="POST")
+    if whose == "server":
+        host.receive_error = LookupError("the server's")
+        host.feed()
+
+    async def block(scope: anyio.CancelScope) -> None:
+        async with input_from_receive(host.scope, host.receive):
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                if whose == "block":
+                    raise LookupError("the block's")
+
+    with anyio.CancelScope() as scope, pytest.raises(LookupError, match=whose):
+        await block(scope)
+
+
+@pytest.mark.clause("D-50")
+async def test_a_cancellation_is_not_taken_for_a_departure() -> None:
+    host = Host(open_end=True, method="POST")
+    with anyio.CancelScope() as scope:
+        async with input_from_receive(host.scope, host.receive) as file:
+            reader = Reader(file)
+            await host.until(lambda: host.receives == 1)
+            scope.cancel()
+            await reader.result()
+    assert scope.cancelled_caught
+
+
+@pytest.mark.clause("D-50")
 def test_a_cancellation_by_asyncio_itself_ends_both() -> None:
     readers: list[Reader] = []
 
