@@ -11,8 +11,8 @@ CODE := benchmarks docs examples src tests noxfile.py README.md CONTRIBUTING.md 
 .DEFAULT_GOAL := help
 # Two pips at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo serve test test-servers compatibility conformance docs lint format typecheck \
-    tests bench bench-translation clean
+.PHONY: help demo serve test test-servers test-pages compatibility conformance coverage docs lint \
+    format typecheck tests bench bench-translation clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,10 +27,13 @@ docs: $(VENV)/.dev ## the documentation as a site, in build/docs; a warning is a
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
 	@echo "built: build/docs/index.html"
 
-test: lint typecheck docs tests ## everything: linters, type checkers, site, tests, coverage, clauses
+test: lint typecheck docs tests ## everything: linters, type checkers, site, tests, clauses
 
 test-servers: $(VENV)/.dev ## every framework on every server; `make test` has each of them once
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers
+
+test-pages: $(VENV)/.dev ## every page of the documentation, typed in; `make test` has the first ones
+	$(RUN) -m pytest -n 2 --dist loadgroup --all-pages tests/pages
 
 compatibility: $(VENV)/.dev ## test-servers, and docs/reference/compatibility.md from its results
 	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers \
@@ -44,8 +47,11 @@ typecheck: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/mypy --strict src
 	$(BIN)/basedpyright src
 
-tests: $(VENV)/.dev ## pytest with branch coverage and the table of clauses
-	$(RUN) -m pytest -n 2 --dist loadgroup --conformance --cov $(PYTEST_OPTIONS)
+tests: $(VENV)/.dev ## pytest and the table of clauses
+	$(RUN) -m pytest -n 2 --dist loadgroup --conformance $(PYTEST_OPTIONS)
+
+coverage: ## the tests, with branch coverage
+	$(MAKE) tests PYTEST_OPTIONS=--cov
 
 conformance: ## the tests, and docs/reference/conformance.md from their results
 	$(MAKE) tests PYTEST_OPTIONS=--conformance-file=docs/reference/conformance.md

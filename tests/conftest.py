@@ -28,7 +28,12 @@ def pytest_configure() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    # Here and not in servers/conftest.py, which pytest reads too late for options.
+    # Here and not in conftest.py of the folders, which pytest reads too late for options.
+    parser.addoption(
+        "--all-pages",
+        action="store_true",
+        help="type in what every page of the documentation says, and not only the first ones",
+    )
     parser.addoption(
         "--all-servers",
         action="store_true",

@@ -72,6 +72,7 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("|")[1:-1]]
 
 
+@pytest.mark.xdist_group("report")
 @pytest.mark.parametrize(
     ("direction", "works", "concurrencies"),
     [
@@ -100,6 +101,7 @@ def test_a_quick_run_reports_every_row_of_gatebridge_as_measured(
         assert (floor != "-") == names[line[0].split(",")[0]]
 
 
+@pytest.mark.xdist_group("report")
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("suite", [WSGI_TO_ASGI, ASGI_TO_WSGI], ids=lambda suite: suite.name)
 def test_a_quick_run_draws_charts_with_a_name(report: Path, suite: Suite, theme: str) -> None:
@@ -110,6 +112,7 @@ def test_a_quick_run_draws_charts_with_a_name(report: Path, suite: Suite, theme:
     assert "gatebridge" in {text.text for text in root.iter(f"{SVG}text")}
 
 
+@pytest.mark.xdist_group("report")
 def test_a_quick_run_draws_the_overview_of_both_directions(report: Path) -> None:
     root = ET.parse(report / "overview-light.svg").getroot()
 
@@ -118,6 +121,7 @@ def test_a_quick_run_draws_the_overview_of_both_directions(report: Path) -> None
     assert labels.count("small") == 2
 
 
+@pytest.mark.xdist_group("report")
 def test_what_was_measured_is_drawn_again_without_measuring(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -45,12 +46,17 @@ class Block:
         return match[1] if match else None
 
 
-def blocks_of(page: Path) -> Iterator[Block]:
-    """Yield the code blocks of a page.
+@cache
+def blocks_of(page: Path) -> Sequence[Block]:
+    """Return the code blocks of a page.
 
     Raises:
         ValueError: A block does not say what it is.
     """
+    return list(_blocks(page))
+
+
+def _blocks(page: Path) -> Iterator[Block]:
     tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text("utf-8"))
     before: Token | None = None
     for token in tokens:

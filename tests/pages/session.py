@@ -279,6 +279,9 @@ def _to_run(text: str) -> Iterator[str]:
 
 
 def _pattern(expected: str) -> re.Pattern[str]:
-    """Return what an expected output matches, where ``...`` stands for anything."""
-    parts = (re.escape(part) for part in expected.strip().split("..."))
-    return re.compile(".*".join(parts), re.DOTALL)
+    """Return what an expected output matches: ``...`` is anything, as a line any lines or none."""
+    pieces = (
+        ".*".join(re.escape(part) for part in piece.split("..."))
+        for piece in expected.strip().split("\n...\n")
+    )
+    return re.compile(r"\n(?:.*\n)?".join(pieces), re.DOTALL)

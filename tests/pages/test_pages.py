@@ -6,6 +6,8 @@ without a file's name is run, all of a page in one interpreter. ``text`` right b
 what it has printed, with ``...`` for what differs. Below ``<!-- the server's log -->`` it is in the
 log of the server that runs, and below ``<!-- the server's log, after Ctrl-C -->`` in that of the
 server that was stopped. What cannot be run says why: ``<!-- not run: WHY -->``.
+
+pytest by itself takes the README and the tutorials; ``--all-pages`` takes every page.
 """
 
 from __future__ import annotations
@@ -41,16 +43,24 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Type in what everybody reads first, or all pages that can be typed in."""
+    if metafunc.function is test_what_a_page_says_works_as_it_stands:
+        every = metafunc.config.getoption("all_pages")
+        pages = [
+            page
+            for page in PAGES
+            if (every or page.parent in (ROOT, DOCS, DOCS / "tutorials"))
+            and any(block.language in RUN for block in blocks_of(page))
+        ]
+        metafunc.parametrize("page", pages, ids=name)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_block_says_what_it_is(page: Path) -> None:
     assert {block.language for block in blocks_of(page)} <= KNOWN
 
 
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))],
-    ids=name,
-)
 def test_what_a_page_says_works_as_it_stands(page: Path, tmp_path: Path) -> None:
     blocks = [block for block in blocks_of(page) if block.not_run is None]
     if any(block.language == "sh" and "curl" in block.text for block in blocks):
