@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of pytest. Many tests wait for servers, so that there may be more than processors.
+PROCESSES ?= 2
 RUN := $(BIN)/python
 # Not all that lies in the checkout: readers of the pages keep their files there, too.
 CODE := benchmarks docs examples src tests noxfile.py README.md CONTRIBUTING.md CHANGELOG.md
@@ -30,13 +32,13 @@ docs: $(VENV)/.dev ## the documentation as a site, in build/docs; a warning is a
 test: lint typecheck docs tests ## everything: linters, type checkers, site, tests, clauses
 
 test-servers: $(VENV)/.dev ## every framework on every server; `make test` has each of them once
-	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers
+	$(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --all-servers tests/servers
 
 test-pages: $(VENV)/.dev ## every page of the documentation, typed in; `make test` has the first ones
-	$(RUN) -m pytest -n 2 --dist loadgroup --all-pages tests/pages
+	$(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --all-pages tests/pages
 
 compatibility: $(VENV)/.dev ## test-servers, and docs/reference/compatibility.md from its results
-	$(RUN) -m pytest -n 2 --dist loadgroup --all-servers tests/servers \
+	$(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --all-servers tests/servers \
 	    --compatibility-file=docs/reference/compatibility.md
 
 lint: $(VENV)/.dev ## ruff: rules and format
@@ -48,7 +50,7 @@ typecheck: $(VENV)/.dev ## mypy --strict and pyright
 	$(BIN)/basedpyright src
 
 tests: $(VENV)/.dev ## pytest and the table of clauses
-	$(RUN) -m pytest -n 2 --dist loadgroup --conformance $(PYTEST_OPTIONS)
+	$(RUN) -m pytest -n $(PROCESSES) --dist loadgroup --conformance $(PYTEST_OPTIONS)
 
 coverage: ## the tests, with branch coverage
 	$(MAKE) tests PYTEST_OPTIONS=--cov
