@@ -21,5 +21,5 @@ def tests(session: nox.Session) -> None:
     session.install("--quiet", ".", "--group", "test")
     ignored = [f"--ignore=tests/{path}" for path in ONCE]
     session.run(
-        "python", "-m", "pytest", "-n", "2", "--dist", "loadgroup", *ignored, *session.posargs
+        "python", "-m", "pytest", "-n", "3", "--dist", "loadgroup", *ignored, *session.posargs
     )
