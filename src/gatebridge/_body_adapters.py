@@ -67,6 +67,7 @@ def input_from_receive(
         RequestError: The request is one that `environ_from_scope` refuses (400).
         RequestBodyError: The declared length is over ``max_body_size`` (413).
         HostError: The scope breaks the ASGI specification; at the end of the block, a message did.
+        TypeError: A number is of the wrong type.
         ValueError: A number is out of range.
         Exception: At the end of the block, whatever ``receive`` raised, except for an `OSError`,
             which is a departure. An error of the block is then its ``__context__``.
@@ -120,6 +121,7 @@ def messages_from_input(
             ``Transfer-Encoding``, on a server that does not say where such a body ends (411).
         RequestBodyError: The declared length is over ``max_body_size`` (413).
         HostError: The environ breaks PEP 3333.
+        TypeError: A number is of the wrong type.
         ValueError: A number is out of range.
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request"; RFC 9112 section 6.3.

@@ -56,8 +56,13 @@ SVG = "{http://www.w3.org/2000/svg}"
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a quick run has written to."""
     output = tmp_path_factory.mktemp("results")
+    run_quickly("benchmarks", "inprocess", output=output)
+    return output
+
+
+def run_quickly(module: str, *arguments: str, output: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "inprocess", "--quick", "--output", output],
+        [sys.executable, "-m", module, *arguments, "--quick", "--output", output],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -65,7 +70,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return output
 
 
 def cells_of(line: str) -> list[str]:
@@ -549,16 +553,8 @@ def test_a_part_that_a_direction_has_not_is_refused(
 
 
 def test_a_quick_run_compares_numbers_of_threads(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.threads", "--quick", "--output", tmp_path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    run_quickly("benchmarks.threads", output=tmp_path)
 
-    assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / "threads.md").read_text("utf-8")
     rows = {row[0]: row[1:] for line in text.splitlines() if (row := cells_of(line))}
     for name in ("waits: requests per second", "computes 0.5 ms on the loop"):

@@ -12,28 +12,28 @@ import pytest
 
 from pages.blocks import blocks_of
 from pages.session import ROOT
-from servers.hosts import APACHE, APACHE_MODULES, as_apache, lacks_mod_wsgi_for_this_python
+from servers.hosts import (
+    APACHE,
+    APACHE_ALONE,
+    APACHE_MODULES,
+    as_apache,
+    lacks_mod_wsgi_for_this_python,
+)
 from servers.needs import require
 from servers.processes import HANG, PATHS, run_server, wait_until_it_listens
 
 PAGE = ROOT / "docs/how-to/deployment/wsgi-servers.md"
 
-# What an Apache of Debian has around a site.
-AROUND = """\
-ServerRoot {folder}
-ServerName localhost
-Listen 127.0.0.1:{port}
-PidFile {folder}/pid
-ErrorLog {folder}/output
-LoadModule mpm_event_module {modules}/mod_mpm_event.so
-LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule wsgi_module {modules}/mod_wsgi.so
-WSGISocketPrefix {folder}/wsgi
+# As with an Apache of Debian, where a site is one file of many.
+AROUND = (
+    APACHE_ALONE
+    + """\
 <Directory />
 Require all denied
 </Directory>
 Include {folder}/shop.conf
 """
+)
 
 
 def apache(folder: Path, listener: socket.socket) -> list[str]:

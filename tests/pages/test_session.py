@@ -132,3 +132,23 @@ def test_an_answer_that_differs_is_a_failure(tmp_path: Path) -> None:
         session.type_in(block("text", "one ...\n", answers=True))
         with pytest.raises(AssertionError, match="two"):
             session.type_in(block("text", "one three\n", answers=True))
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("up\n...\ndown", "up\ndown", True),
+        ("up\n...\ndown", "up\nand\nabout\ndown", True),
+        ("up\n...\ndown", "up and down", False),
+        ("took 0.2... seconds", "took 0.231 seconds", True),
+        ("took 0.2... seconds", "took 0.331 seconds", False),
+        ("one", "one\ntwo", False),
+    ],
+)
+def test_dots_on_a_page_stand_for_what_differs(
+    tmp_path: Path, shown: str, printed: str, same: bool
+) -> None:
+    expectation = contextlib.nullcontext() if same else pytest.raises(AssertionError, match="not ")
+    with Session(tmp_path) as session, expectation:
+        session.type_in(block("python", f"print({printed!r})"))
+        session.type_in(block("text", shown, answers=True))

@@ -82,7 +82,7 @@ def uwsgi_plugin(program: str) -> list[str]:
 
 # --- Apache ---------------------------------------------------------------------------------------
 
-_APACHE = """\
+APACHE_ALONE = """\
 ServerRoot {folder}
 ServerName localhost
 Listen 127.0.0.1:{port}
@@ -91,11 +91,17 @@ ErrorLog {folder}/output
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule wsgi_module {modules}/mod_wsgi.so
+WSGISocketPrefix {folder}/wsgi
+"""
+"""What an Apache of one's own has around a site."""
+
+_APACHE = (
+    APACHE_ALONE
+    + """\
 StartServers 1
 ServerLimit 1
 MaxRequestWorkers 25
 GracefulShutdownTimeout 20
-WSGISocketPrefix {folder}/wsgi
 WSGIDaemonProcess site home={folder} processes=1 threads=12 shutdown-timeout=20 python-path={paths}
 WSGIPythonPath {paths}
 WSGIChunkedRequest On
@@ -105,6 +111,7 @@ WSGIImportScript {folder}/site.wsgi {where}
 Require all granted
 </Directory>
 """
+)
 
 
 def lacks_mod_wsgi_for_this_python() -> str | None:
