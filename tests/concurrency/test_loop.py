@@ -128,6 +128,68 @@ def test_a_loop_that_has_ended_says_so_every_time() -> None:
     assert [handle.call_soon(lambda: None) for _ in range(3)] == [False] * 3
 
 
+async def test_a_callback_whose_caller_is_interrupted_keeps_no_other_from_running() -> None:
+    """By a signal handler that raises, whether the loop was woken by then or not."""
+    handle, ran = current_loop(), anyio.Event()
+    schedule = handle._schedule
+
+    def interrupted(callback: Any) -> None:
+        if woken:
+            schedule(callback)
+        raise KeyboardInterrupt
+
+    with anyio.fail_after(HANG):
+        for woken in (False, True):
+            handle._schedule = interrupted
+            with pytest.raises(KeyboardInterrupt):
+                handle.call_soon(lambda: None)
+            handle._schedule = schedule
+            ran = anyio.Event()
+            await anyio.to_thread.run_sync(handle.call_soon, ran.set)
+            await ran.wait()
+
+
+async def test_an_interrupted_turn_of_the_loop_is_followed_by_another() -> None:
+    """On a loop in the main thread, which may run on, as in a notebook."""
+    handle, ran = current_loop(), anyio.Event()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    handle._callbacks.extend([interrupt, ran.set])
+    with pytest.raises(KeyboardInterrupt):
+        handle._run()
+    with anyio.fail_after(HANG):
+        await ran.wait()
+
+
+def test_a_callback_that_trio_refuses_at_its_end_takes_no_other_along() -> None:
+    """What trio accepted, it still runs, and by then refuses what comes from other threads."""
+    ran: list[str] = []
+    answers: list[bool] = []
+
+    async def main() -> LoopHandle:
+        handle = current_loop()
+        token = trio.lowlevel.current_trio_token()
+
+        def last_turn() -> None:
+            """As a thread does while trio runs its last callbacks, having refused more."""
+            handle._schedule = refuse
+            answers.append(handle.call_soon(lambda: ran.append("refused")))
+            handle._schedule = token.run_sync_soon
+
+        def refuse(_: Any) -> None:
+            raise trio.RunFinishedError
+
+        answers.append(handle.call_soon(last_turn))
+        answers.append(handle.call_soon(lambda: ran.append("accepted")))
+        return handle
+
+    trio.run(main)
+    assert answers == [True, True, False]
+    assert ran == ["accepted"]
+
+
 async def test_a_signal_set_before_the_wait_is_kept() -> None:
     signal = current_loop().new_signal()
     signal.set()

@@ -38,7 +38,8 @@ class LoopHandle:
         self._schedule = schedule
         self.is_closed = is_closed  # whether the loop has ended without a word
         self._callbacks: deque[Callable[[], None]] = deque()
-        self._scheduled = False
+        self._turns = 0  # how often the loop has run callbacks
+        self._awaited_turn = 0  # the latest one that it was asked for
 
     def new_signal(self) -> Signal:
         """Return what a task of the loop can wait for."""
@@ -50,24 +51,53 @@ class LoopHandle:
         Returns:
             False if the loop has ended, so that the callback never runs.
         """
-        self._callbacks.append(callback)  # before the check: the loop clears the flag, then looks
-        if self._scheduled and not self.is_closed():  # closed with callbacks left
+        self._callbacks.append(callback)  # before the check: the loop counts, then looks
+        if self._turns < self._awaited_turn and not self.is_closed():  # closed with callbacks left
             return True
-        self._scheduled = True
+        turns = self._turns
         try:
             self._schedule(self._run)
-        except RuntimeError:  # asyncio: closed; trio: RunFinishedError
-            self._callbacks.clear()
-            self._scheduled = False
-            return False
+        except RuntimeError as exc:
+            if not self._has_ended(exc):
+                raise
+            return self._was_run(callback)
+        # Last: no thread may rely on a wake-up that a signal handler's exception has prevented,
+        # wherever it was raised, or that a loop at its end has refused.
+        self._awaited_turn = turns + 1
         return True
 
+    def _has_ended(self, error: RuntimeError) -> bool:
+        """Return whether the loop refused a callback because it has ended."""
+        if self.is_asyncio:
+            return self.is_closed()
+        return isinstance(error, sys.modules["trio"].RunFinishedError)
+
+    def _was_run(self, callback: Callable[[], None]) -> bool:
+        """Take back a callback that a loop at its end refused, unless it has run nevertheless."""
+        if self.is_asyncio:
+            self._callbacks.clear()
+            return False
+        # Those of other threads stay: in its last turn, trio runs all that it has accepted.
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:
+            return True
+        return False
+
     def _run(self) -> None:
-        self._scheduled = False
+        self._turns += 1
         # Not until there are none: what comes meanwhile has to wait for the loop's next turn, or
         # busy threads would keep everything else on the loop from having one.
-        for _ in range(len(self._callbacks)):
-            self._callbacks.popleft()()
+        try:
+            for _ in range(len(self._callbacks)):
+                try:
+                    callback = self._callbacks.popleft()
+                except IndexError:  # the last one was taken back
+                    return
+                callback()
+        except BaseException:  # KeyboardInterrupt, on a loop in the main thread that may run again
+            self._schedule(self._run)
+            raise
 
 
 class Signal(ABC):
