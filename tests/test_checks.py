@@ -13,6 +13,7 @@ import pytest
 
 from gatebridge import AsgiToWsgi
 from gatebridge._concurrency import host_threads
+from gatebridge._concurrency import per_process
 from gatebridge.checks import Finding, check_host, check_import
 
 Stand = Callable[..., None]
@@ -45,6 +46,7 @@ def found(findings: list[Finding]) -> list[tuple[str, str]]:
 
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process be taken for a child of itself."""
+    monkeypatch.setattr(per_process, "_process", per_process._process)  # to be put back
     process = os.getpid() + 1
     monkeypatch.setattr(os, "getpid", lambda: process)
 

@@ -9,13 +9,50 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class Process:
+    """A process, from its fork to its end.
+
+    Its id is not enough to tell it from others: a descendant may get the id of an ancestor that has
+    ended.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.children: dict[int, Process] = {}
+
+
+_process = Process(os.getpid())
+
+
+def current_process() -> Process:
+    """Return this process, the same object each time.
+
+    The system is asked at each call: uWSGI forks without running the hooks of
+    `os.register_at_fork`.
+    """
+    global _process  # noqa: PLW0603 - there is one for the interpreter
+    pid = os.getpid()
+    process = _process
+    if process.pid != pid:
+        # Of two threads that come first, both get the same.
+        process = _process = process.children.setdefault(pid, Process(pid))
+    return process
+
+
+def _after_fork_in_child() -> None:
+    global _process  # noqa: PLW0603 - there is one for the interpreter
+    _process = Process(os.getpid())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class PerProcess(Generic[T]):
     """Makes a value at its first use in each process.
 
-    The process is asked for at each use: uWSGI forks without running the hooks of
-    `os.register_at_fork`. What the parent had is kept in the child, untouched, because to collect
-    it would close the coroutines in it, and so run an application's clean-up where nothing of
-    that application runs.
+    What the parent had is kept in the child, untouched, because to collect it would close the
+    coroutines in it, and so run an application's clean-up where nothing of that application runs.
 
     Args:
         make: Makes the value. Of two threads that come first, one's value is thrown away.
@@ -23,17 +60,17 @@ class PerProcess(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._values: dict[int, T] = {}
+        self._values: dict[Process, T] = {}
 
     def get(self) -> T:
         """Return this process's value."""
-        pid = os.getpid()
+        process = current_process()
         try:
-            return self._values[pid]
+            return self._values[process]
         except KeyError:
-            return self._values.setdefault(pid, self._make())
+            return self._values.setdefault(process, self._make())
 
     def inherited(self) -> list[T]:
         """Return the values of the processes that this one descends from, nearest last."""
-        pid = os.getpid()
-        return [value for key, value in list(self._values.items()) if key != pid]
+        process = current_process()
+        return [value for key, value in list(self._values.items()) if key is not process]
