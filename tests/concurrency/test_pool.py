@@ -508,3 +508,35 @@ def test_a_job_for_which_the_system_has_no_thread_stays_the_first(
 
 def _no_thread(thread: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="needs the interpreter's lock"
+)
+@pytest.mark.parametrize("stalls", [False, True])
+def test_nobody_waits_for_a_new_thread_to_run(make_pool: Any, stalls: bool) -> None:
+    """Which takes it the interpreter's lock: an event loop would stand still beside busy threads."""
+    pool = make_pool(threads=1)
+    first, second = Job("first"), Job("second")
+    pool.submit(first)
+    assert first.started.wait(HANG)
+    if stalls:
+        pool.submit(second)
+    other = make_pool()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # seconds: no thread gets the lock unless this one waits
+    try:
+        if stalls:
+            pool.stall()
+        else:
+            other.submit(second)
+        threads = [each for each in threading.enumerate() if each.name.startswith("test-")]
+        begun = [thread for thread in threads if thread.is_alive()]
+    finally:
+        sys.setswitchinterval(interval)
+    if stalls:
+        pool.go_on()
+    assert begun == [first.thread]
+    assert second.started.wait(HANG)
+    first.end()
+    second.end()

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import selectors
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from gatebridge._concurrency.threads import DaemonThread
 from gatebridge.errors import UnavailableError
 
 
@@ -65,7 +65,9 @@ def _patched_by_eventlet() -> bool:
 
 def _starts_no_thread() -> bool:
     try:
-        threading.Thread(target=int, daemon=True).start()
+        probe = DaemonThread(int, "gatebridge-probe")
+        probe.start()
+        probe.join()
     except RuntimeError:
         return True
     return False

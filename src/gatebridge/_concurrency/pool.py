@@ -22,6 +22,8 @@ from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
+from gatebridge._concurrency.threads import DaemonThread
+
 _logger = logging.getLogger("gatebridge")
 
 Job = Callable[[], Callable[[], object] | None]
@@ -209,9 +211,7 @@ class WorkerPool:
 
     def _start_thread(self) -> bool:
         self._started += 1
-        thread = threading.Thread(
-            target=self._work, name=f"{self._name}-{self._started}", daemon=True
-        )
+        thread = DaemonThread(self._work, f"{self._name}-{self._started}")
         self._threads[thread] = None  # before the start: it may find a job of another in the inbox
         try:
             thread.start()

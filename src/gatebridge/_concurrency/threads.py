@@ -1,0 +1,57 @@
+"""Daemon threads, started without waiting for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import Context
+from functools import partial
+
+
+class DaemonThread(threading.Thread):
+    """A daemon thread with an empty context, whose `start` does not wait until it runs.
+
+    To run, a thread needs the interpreter's lock, for which it queues with all threads that
+    compute: an event loop that waits for that stands still. And where a signal handler raises
+    during the wait of the base class, an event's lock may stay locked.
+
+    Args:
+        target: What the thread runs.
+        name: Its name.
+    """
+
+    def __init__(self, target: Callable[[], object], name: str) -> None:
+        # Some builds of CPython give a thread the context of the one that starts it: here, that of
+        # whichever request came first.
+        super().__init__(target=partial(Context().run, target), name=name, daemon=True)
+        # If a later CPython has no such attribute, `start` waits as it does in the base class.
+        self._started = _Started()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread's end, even if it has not begun to run."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._started.wait_until_set(timeout):
+            super().join(None if deadline is None else max(deadline - time.monotonic(), 0))
+
+
+class _Started(threading.Event):
+    """What the base class waits for when it starts a thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unset = threading.Lock()
+        self._unset.acquire()
+
+    def set(self) -> None:
+        super().set()
+        self._unset.release()
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as the base class has it
+        return True
+
+    def wait_until_set(self, timeout: float | None) -> bool:
+        # Without the lock of the base class, which the thread itself needs to go on.
+        if not self.is_set() and self._unset.acquire(timeout=-1 if timeout is None else timeout):
+            self._unset.release()
+        return self.is_set()
