@@ -12,7 +12,6 @@ import anyio.to_thread
 from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
-from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
@@ -111,8 +110,6 @@ class WsgiToAsgi:
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size)
-        # One for each event loop that has started up and not shut down.
-        self._lifespans: PerProcess[list[None]] = PerProcess(list)
         self._errors = WsgiErrors(errors)
         self._extra_environ = {
             "wsgi.file_wrapper": FileWrapper,
@@ -160,14 +157,14 @@ class WsgiToAsgi:
     @asynccontextmanager
     async def _live(self) -> AsyncGenerator[None, None]:
         """Be there for requests; at the end let go of the threads."""
-        lifespans = self._lifespans.get()
-        lifespans.append(None)
         self._pool.open()
         try:
             yield
-        finally:
-            lifespans.pop()
-        if not lifespans:
+        except BaseException:
+            if self._pool.leave():
+                self._pool.reopen()
+            raise
+        if self._pool.leave():
             await self._drain()
 
     async def _drain(self) -> None:
@@ -177,9 +174,9 @@ class WsgiToAsgi:
         far as the abandoned ones leave threads.
         """
         try:
-            abandoned = await anyio.to_thread.run_sync(self._pool.close, self._shutdown_timeout)
+            abandoned = await anyio.to_thread.run_sync(self._pool.join, self._shutdown_timeout)
         finally:
-            self._pool.open()
+            self._pool.reopen()
         for request in abandoned:
             _logger.warning(
                 "still running %g seconds after shutdown began, abandoned: %s",

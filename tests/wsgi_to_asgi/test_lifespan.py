@@ -273,3 +273,40 @@ async def test_a_shutdown_that_is_cancelled_leaves_an_application_that_serves(
     host = Host()
     await host.serve(served)
     assert (busy.body, host.body) == (b"x", b"x")
+
+
+@pytest.mark.clause("A-LIFE-12", "D-44")
+async def test_a_loop_that_starts_as_the_last_other_one_shuts_down_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other one waits for its requests; those of the new one are not refused meanwhile."""
+    gate = Gate()
+    served = adapter(
+        body_app(lambda environ: [gate(b"x") if "wait" in environ["PATH_INFO"] else b"y"])
+    )
+    running, new = Host(path="/wait"), Host()
+    first, second = Lifespan(STARTUP), Lifespan(STARTUP)
+    drained = anyio.Event()
+
+    async def run_sync(*arguments: Any) -> Any:
+        monkeypatch.undo()
+
+        async def drain() -> None:
+            await anyio.to_thread.run_sync(*arguments)
+            drained.set()
+
+        async with second.running(served), anyio.create_task_group() as group:
+            group.start_soon(drain)
+            await anyio.wait_all_tasks_blocked()
+            await new.serve(served)
+            gate.open()
+            await drained.wait()
+        return []
+
+    async with running.background(served):
+        await gate.reached()
+        monkeypatch.setattr(anyio.to_thread, "run_sync", run_sync)
+        async with first.running(served):
+            pass
+    assert drained.is_set()
+    assert (new.status, new.body) == (200, b"y")

@@ -101,6 +101,7 @@ class WorkerPool:
         self._stalled = 0
         self._started = 0
         self._closed = False
+        self._users = 0  # who has opened it, and will close it
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
         # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
         # by the first thread that wakes, and does not wake as many threads as there are jobs.
@@ -156,7 +157,25 @@ class WorkerPool:
             )
 
     def open(self) -> None:
-        """Take jobs again after `close`."""
+        """Take jobs until as many users have called `leave`; also after `close`."""
+        with self._lock:
+            self._users += 1
+            self._closed = False
+
+    def leave(self) -> bool:
+        """Take no more jobs if this was the last user; return whether it was.
+
+        In one step: a user that comes a moment later finds the pool closed, and opens it again.
+        """
+        with self._lock:
+            self._users -= 1
+            last = self._users == 0
+            if last:
+                self._refuse_jobs()
+            return last
+
+    def reopen(self) -> None:
+        """Take jobs again after `close`, for no user in particular."""
         with self._lock:
             self._closed = False
 
@@ -170,12 +189,15 @@ class WorkerPool:
             For each job that is not done ``str(job)``; its thread is abandoned. If the pool was
             opened again meanwhile, only those count that were there before.
         """
+        with self._lock:
+            self._refuse_jobs()
+        return self.join(timeout)
+
+    def join(self, timeout: float) -> list[str]:
+        """Wait until the jobs that were taken are done, and the threads have ended; as `close`."""
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
-            self._closed = True
             taken = self._jobs()
-            for _ in range(self._free):  # those at work see the flag when they are done
-                self._inbox.put(None)
         while True:
             with self._lock:
                 threads = list(self._threads)
@@ -187,6 +209,11 @@ class WorkerPool:
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
             threads[0].join(min(left, _CHECK_SECONDS))
+
+    def _refuse_jobs(self) -> None:
+        self._closed = True
+        for _ in range(self._free):  # those at work see the flag when they are done
+            self._inbox.put(None)
 
     def _jobs(self) -> list[Job]:
         return [*(job for job in self._threads.values() if job is not None), *self._backlog]
