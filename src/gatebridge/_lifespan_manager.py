@@ -94,8 +94,10 @@ class LifespanManager:
 
         Raises:
             LifespanError: It failed, or took too long.
+            RuntimeError: It does not run.
         """
-        assert self._lifespan is not None
+        if self._lifespan is None:
+            raise RuntimeError("LifespanManager: not entered; enter the block first")
         lifespan, self._lifespan = self._lifespan, None
         with anyio.CancelScope(shield=self._shutdown_timeout is not None):
             await lifespan.shutdown(self._shutdown_timeout)

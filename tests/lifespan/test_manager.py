@@ -257,3 +257,9 @@ def test_a_wsgi_application_is_refused() -> None:
 
     with pytest.raises(TypeError, match="WsgiToAsgi adapts it"):
         LifespanManager(app)  # type: ignore[arg-type]
+
+
+async def test_leaving_without_having_entered_is_an_error() -> None:
+    manager = LifespanManager(Living("app", []))
+    with pytest.raises(RuntimeError, match="not entered; enter the block first"):
+        await manager.__aexit__(None, None, None)
