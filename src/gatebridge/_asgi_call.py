@@ -134,6 +134,12 @@ class AsgiCall:
             return
         self._cancel = self._portal.spawn(self._run, context)
 
+    def abandon(self) -> None:
+        """Forget the call if it was not started; its thread was interrupted just about then."""
+        if self._context is not None:
+            self._context = None
+            self._ended(self)
+
     async def _run(self) -> None:
         try:
             call: Any = self._app(self._scope, self.receive, self.send)

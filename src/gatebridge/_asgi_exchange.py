@@ -136,9 +136,9 @@ class Exchange:
     def close(self) -> None:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
         if not self._over:
-            self._over = True
             self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
             self._handle.call_soon(self._call.closed)
+            self._over = True  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""

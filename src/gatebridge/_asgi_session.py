@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures
 import logging
-import os
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
+from enum import Enum
 from functools import partial
 from typing import Any
 
 import anyio
 
 from gatebridge._asgi_call import AsgiCall
-from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._asgi_exit import open_sessions, refuse_at_exit
+from gatebridge._concurrency.background import LoopUse
 from gatebridge._concurrency.portal import Portal
 from gatebridge._lifespan import Lifespan, LifespanMode
 from gatebridge.errors import LifespanError, UnavailableError
@@ -24,45 +23,55 @@ from gatebridge.types import ASGIApplication
 _logger = logging.getLogger("gatebridge")
 
 _GRACE_SECONDS = 1.0  # for what was cancelled
-_CHECK_SECONDS = 1.0  # how often who waits for the end looks whether it can still come
+
+
+class Phase(Enum):
+    """How far a session is; it only goes forward."""
+
+    NEW = "the application has not started"
+    OPEN = "requests are served"
+    CLOSING = "no more requests are taken"
+    CLOSED = "everything is released"
 
 
 class Session:
     """Runs an application's lifespan, and its requests in between.
 
+    What must happen once, the startup and the shutdown, happens on the event loop. The threads only
+    ask for it and wait: in the main thread a signal handler may raise at any point, and `close`
+    then finishes what was begun.
+
     Args:
         app: The ASGI application.
-        portal: To the event loop.
-        release: What to call when the loop is no longer needed.
+        use: The hold on the event loop.
         mode: Of the lifespan.
         shutdown_timeout: How many seconds requests may still run at the end, and how many the
             application may then take to shut down.
 
     Attributes:
-        portal: To the event loop.
+        portal: To the event loop, once `open` has it.
+        phase: How far it is.
         state: For the scopes of requests; None if they have none.
     """
 
+    portal: Portal
+
     def __init__(
-        self,
-        app: ASGIApplication,
-        portal: Portal,
-        release: Callable[[], None],
-        mode: LifespanMode,
-        shutdown_timeout: float,
+        self, app: ASGIApplication, use: LoopUse, mode: LifespanMode, shutdown_timeout: float
     ) -> None:
         self._app = app
-        self.portal = portal
-        self._release = release
+        self._use = use
         self._mode = mode
         self._shutdown_timeout = shutdown_timeout
         self._requests: set[AsgiCall] = set()  # whose tasks have not ended
         self._lifespan: Lifespan | None = None
         self._end_lifespan: Callable[[], object] | None = None
-        self._claim = threading.Lock()  # taken once, by who ends the session
-        self._closing = False
-        self._closed = threading.Event()
+        self._startup: anyio.Event | None = None  # set when it has succeeded or failed
+        self._ended: anyio.Event | None = None  # set when everything is shut down
+        self._cancel_end: Callable[[], object] | None = None
+        self._failure: LifespanError | None = None  # of the shutdown
         self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
+        self.phase = Phase.NEW
         self.state: dict[str, Any] | None = None
 
     # --- from other threads -----------------------------------------------------------------------
@@ -76,12 +85,15 @@ class Session:
         """
         try:
             refuse_at_exit()
+            self.portal = self._use.open()
+            open_sessions.get()[self] = None
             self.portal.call(lambda: self._start_up(timeout))
+            if self.phase is Phase.NEW:
+                self.phase = Phase.OPEN
         except BaseException:
-            self._release()
+            with suppress(LifespanError):  # was logged
+                self.close()
             raise
-        self.portal.guests.add(self)
-        _open_sessions.get()[self] = None
 
     def submit(self, call: AsgiCall) -> None:
         """Start a request.
@@ -89,13 +101,23 @@ class Session:
         Raises:
             UnavailableError: The event loop has ended, or the session is about to.
         """
-        self._requests.add(call)  # before the look: who closes sets the flag, then looks here
-        if self._closing:
-            self.portal.handle.call_soon(partial(self.request_ended, call))
+        if self.phase is not Phase.OPEN:
             raise closed_error()
-        if self.portal.ended or not self.portal.handle.call_soon(call.start):
-            self._requests.discard(call)
-            raise UnavailableError("event loop", "has ended")
+        call_soon = self.portal.handle.call_soon
+        try:
+            self._requests.add(call)  # before the look: who closes sets the phase, then looks here
+            if self.phase is not Phase.OPEN:
+                call_soon(partial(self.request_ended, call))
+            elif not self.portal.ended and call_soon(call.start):
+                return
+        except BaseException:  # from a signal handler: the loop may have the call, or not
+            if not call_soon(call.abandon):
+                self._requests.discard(call)
+            raise
+        if self.phase is not Phase.OPEN:
+            raise closed_error()
+        self._requests.discard(call)
+        raise UnavailableError("event loop", "has ended")
 
     def close(self) -> None:
         """Wait for the requests, let the application shut down, and give the loop back.
@@ -106,89 +128,103 @@ class Session:
             LifespanError: The shutdown failed.
             UnavailableError: Called on the loop's own thread.
         """
-        self.portal.refuse_own_thread()
-        if not self._begin_to_close():
-            while not self._closed.wait(_CHECK_SECONDS) and self.portal.is_running():
-                pass
-            return
+        portal = self._use.portal
+        if portal is not None:
+            portal.refuse_own_thread()
+            self.portal = portal  # `open` may not have got that far
+        self._begin_to_close()
+        failure = None
         try:
-            if not self.portal.ended:
-                self.portal.call(self._shut_down)
+            if portal is not None and not (self.phase is Phase.CLOSED or portal.ended):
+                portal.call(self._end)
+                failure, self._failure = self._failure, None
         except UnavailableError as exc:
-            if self._lifespan is not None or self._requests:
+            if self.phase is not Phase.CLOSED and (self._lifespan is not None or self._requests):
                 _logger.warning("the application was not shut down: %s", exc)
-        finally:
-            self._let_go()
+        self._let_go()
+        self._use.join()
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle through the traceback's frames
 
     def abandon(self) -> None:
         """Do as `close`, but without waiting: whoever would have closed it was collected."""
         # Sessions of a parent process are not its own. Nothing here may wait: the collector runs
         # on any thread, whatever that one holds.
-        if self not in _open_sessions.get() or not self._begin_to_close():
+        if self not in open_sessions.get():
             return
         if not (self.portal.is_running() and self.portal.handle.call_soon(self._end_soon)):
-            _open_sessions.get().pop(self, None)
-            self._closed.set()
+            open_sessions.get().pop(self, None)
 
     def lost(self) -> None:
         """Tell the requests that the loop has ended."""
         for call in list(self._requests):
             call.lost()
-        self._closed.set()
 
-    def _begin_to_close(self) -> bool:
-        """Return whether the caller is the one to do it."""
-        if not self._claim.acquire(blocking=False):
-            return False
-        self._closing = True
-        return True
+    def _begin_to_close(self) -> None:
+        if self.phase is not Phase.CLOSED:
+            self.phase = Phase.CLOSING
 
     def _let_go(self) -> None:
-        self.portal.guests.discard(self)
-        _open_sessions.get().pop(self, None)
-        self._release()
-        self._closed.set()
+        """Forget the session, and give the loop up; twice does nothing."""
+        self.phase = Phase.CLOSED
+        if self._use.portal is not None:
+            self._use.portal.guests.discard(self)
+        open_sessions.get().pop(self, None)
+        self._use.close()
 
     # --- on the event loop ------------------------------------------------------------------------
 
     async def _start_up(self, seconds: float | None) -> None:
-        self._left = anyio.Event()  # set when everything is shut down
-        if self._mode == "off":
+        if self.phase is not Phase.NEW:
             return
-        lifespan = Lifespan(self._app, required=self._mode == "on")
-        self._end_lifespan = self.portal.spawn(lifespan.run, Context())
-        await lifespan.startup(seconds)
-        self._lifespan = lifespan
-        self.state = lifespan.state
+        if self._mode != "off":
+            await self._start_application(seconds)
+        self.portal.guests.add(self)
+
+    async def _start_application(self, seconds: float | None) -> None:
+        self._startup = anyio.Event()
+        try:
+            lifespan = Lifespan(self._app, required=self._mode == "on")
+            self._end_lifespan = self.portal.spawn(lifespan.run, Context())
+            await lifespan.startup(seconds)
+            self._lifespan = lifespan
+            self.state = lifespan.state
+        finally:
+            self._startup.set()
 
     def _end_soon(self) -> None:
-        self._cancel_end = self.portal.spawn(self._end, Context())
+        self._begin_to_close()
+        if self._ended is None:
+            self._ended = anyio.Event()
+            self._cancel_end = self.portal.spawn(self._shut_down, Context())
 
     async def _end(self) -> None:
-        try:
-            await self._shut_down()
-        except LifespanError:
-            pass  # was logged
-        finally:
-            self._let_go()
+        self._end_soon()
+        assert self._ended is not None
+        await self._ended.wait()
 
     async def leave(self) -> None:
         """Do as `close`, on the loop: its owner is about to stop it."""
-        if self._begin_to_close():
-            await self._end()
-        else:
-            await self._left.wait()
+        await self._end()
 
     async def _shut_down(self) -> None:
+        assert self._ended is not None
         try:
+            if self._startup is not None:
+                await self._startup.wait()  # interrupted, it takes a moment to end
             await self._end_requests()
             if self._lifespan is not None:
                 await self._lifespan.shutdown(self._shutdown_timeout)
         except LifespanError as exc:
             _logger.error("%s", exc)  # noqa: TRY400 - where it was raised says nothing
-            raise
+            self._failure = LifespanError(exc.field, exc.reason)  # without the frames of this one
+            self._failure.__cause__ = exc.__cause__
         finally:
-            self._left.set()
+            self._let_go()
+            self._ended.set()
 
     async def _end_requests(self) -> None:
         await self._until_idle(self._shutdown_timeout)
@@ -220,31 +256,3 @@ class Session:
 def closed_error() -> UnavailableError:
     """Return what a request raises that comes too late."""
     return UnavailableError("close()", "the adapter was closed; startup() opens it again")
-
-
-_open_sessions: PerProcess[dict[Session, None]] = PerProcess(dict)  # as they were opened
-_exiting: int | None = None  # the process that is at its end, and takes no more sessions
-
-
-def refuse_at_exit() -> None:
-    """Raise `UnavailableError` if nothing would shut down what is started now."""
-    if _exiting == os.getpid():
-        raise UnavailableError("startup", "the interpreter exits")
-
-
-def _close_open_sessions() -> None:
-    """At the end of the interpreter, let every application shut down."""
-    global _exiting  # noqa: PLW0603 - the interpreter's state, not ours
-    _exiting = os.getpid()
-    for session in reversed(list(_open_sessions.get())):
-        try:
-            session.close()
-        except Exception as exc:  # noqa: BLE001, PERF203 - the others shall have their turn
-            _logger.debug("at exit: %.200r", exc)
-
-
-# Before the executors of concurrent.futures are shut down, which an application's shutdown may need
-# as much as any request. Theirs is registered by their import, and the last registered comes first.
-_ = concurrent.futures.ThreadPoolExecutor
-getattr(threading, "_register_atexit", atexit.register)(_close_open_sessions)
-atexit.register(_close_open_sessions)  # for hosts that run nothing else

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Literal
@@ -17,17 +16,18 @@ from typing_extensions import Self
 from gatebridge._arguments import require_above_zero, require_at_least
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_session import Session, closed_error, refuse_at_exit
+from gatebridge._asgi_exit import refuse_at_exit
+from gatebridge._asgi_session import Phase, Session, closed_error
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._concurrency.background import (
-    open_portal,
+    LoopUse,
+    PortalUse,
+    SharedLoop,
     refuse_loop_thread,
     refuse_portal_thread,
-    share_loop,
 )
-from gatebridge._concurrency.per_process import PerProcess
-from gatebridge._concurrency.portal import Portal
+from gatebridge._concurrency.per_process import PerProcess, current_process
 from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
@@ -39,6 +39,7 @@ from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
 
+_OPEN = Phase.OPEN
 _FOREVER = 1e6  # seconds, which are eleven days
 
 
@@ -54,11 +55,19 @@ class _Process:
 
     def drop_session(self) -> None:
         """Close the session, if there is one; with the lock held."""
-        session, self.session = self.session, None
-        if session is not None:
-            assert self.finalizer is not None
+        if self.session is None:
+            return
+        try:
+            self.session.close()
+        except LifespanError:
+            self.forget_session()
+            raise
+        self.forget_session()  # not if it was interrupted: the next call then finishes it
+
+    def forget_session(self) -> None:
+        if self.finalizer is not None:
             self.finalizer.detach()
-            session.close()
+        self.session = None
 
 
 class AsgiToWsgi:
@@ -138,7 +147,7 @@ class AsgiToWsgi:
         self._backend = backend
         self._backend_options = dict(backend_options or {})
         self._portal = portal
-        self._pid = os.getpid()
+        self._process = current_process()
         self._lifespan: LifespanMode = lifespan
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout
@@ -162,7 +171,7 @@ class AsgiToWsgi:
             Exception: Whatever the application raised.
         """
         session = self._processes.get().session
-        if session is None or session.portal.ended:
+        if session is None or session.phase is not _OPEN or session.portal.ended:
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
         raw = _takeover(environ) if "HTTP_UPGRADE" in environ else None
@@ -285,18 +294,17 @@ class AsgiToWsgi:
                 ) from process.failure.__cause__
             session = process.session
             if session is not None:
-                if not session.portal.ended:
+                if session.phase is _OPEN and not session.portal.ended:
                     return session
-                process.drop_session()  # the loop was ended by an error
-            session = self._new_session()
+                process.drop_session()  # the loop was ended by an error, the start by a signal
+            session = process.session = self._new_session()
+            process.finalizer = weakref.finalize(self, session.abandon)
+            process.finalizer.atexit = False
             try:
                 session.open(self._startup_timeout)
             except LifespanError as exc:
                 process.failure = exc
                 raise
-            process.session = session
-            process.finalizer = weakref.finalize(self, session.abandon)
-            process.finalizer.atexit = False
             return session
 
     def _refuse_own_thread(self) -> None:
@@ -308,15 +316,15 @@ class AsgiToWsgi:
 
     def _new_session(self) -> Session:
         refuse_at_exit()  # nothing would shut it down, and CPython 3.12 starts no thread then
-        portal, release = self._open_portal()
-        return Session(self.app, portal, release, self._lifespan, self._shutdown_timeout)
+        use = self._loop_use()
+        return Session(self.app, use, self._lifespan, self._shutdown_timeout)
 
-    def _open_portal(self) -> tuple[Portal, Callable[[], None]]:
-        """Return the way to the event loop, and what to call when it is no longer needed."""
+    def _loop_use(self) -> LoopUse:
+        """Return the hold on the event loop, not yet opened."""
         if self._portal is None:
-            return share_loop(self._backend, self._backend_options)
-        if self._pid == os.getpid():
-            return open_portal(self._portal)
+            return SharedLoop(self._backend, self._backend_options)
+        if self._process is current_process():
+            return PortalUse(self._portal)
         raise UnavailableError(
             "portal", "runs in the process that this one was forked from; open it after the fork"
         )

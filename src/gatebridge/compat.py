@@ -10,17 +10,18 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any
 
 import anyio
 
 from gatebridge._arguments import require_at_least
+from gatebridge._asgi_session import Phase
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
-from gatebridge._concurrency.background import open_loop
+from gatebridge._concurrency.background import GivenLoop, LoopUse
+from gatebridge._concurrency.per_process import current_process
 from gatebridge._concurrency.pool import WorkerPool
-from gatebridge._concurrency.portal import Portal, refuse_thread_of
+from gatebridge._concurrency.portal import refuse_thread_of
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.text import request_line
@@ -98,7 +99,7 @@ class ASGIMiddleware(AsgiToWsgi):
         if self._loop is not None:
             return self._loop
         session = self._processes.get().session
-        if session is None or session.portal.ended:
+        if session is None or session.phase is not Phase.OPEN or session.portal.ended:
             if session is None and self._lifespan_is_undecided:
                 self._lifespan = "off"
             session = self._start(reopen=False)
@@ -115,14 +116,14 @@ class ASGIMiddleware(AsgiToWsgi):
 
         return super().__call__(environ, start)
 
-    def _open_portal(self) -> tuple[Portal, Callable[[], None]]:
+    def _loop_use(self) -> LoopUse:
         if self._loop is None:
-            return super()._open_portal()
-        if self._pid != os.getpid():
+            return super()._loop_use()
+        if self._process is not current_process():
             raise UnavailableError(
                 "loop", "made in the process that this one was forked from; make it after the fork"
             )
-        return open_loop(self._loop, self._startup_timeout)
+        return GivenLoop(self._loop, self._startup_timeout)
 
     def _refuse_own_thread(self) -> None:
         if self._loop is None:

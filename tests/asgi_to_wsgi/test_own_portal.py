@@ -25,6 +25,7 @@ from asgi_to_wsgi.apps import (
 from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.threads import Thread
 from gatebridge import AsgiToWsgi
+from gatebridge._asgi_session import Phase
 from gatebridge._concurrency.loop import current_loop
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
@@ -169,7 +170,7 @@ def test_a_portal_that_is_stopped_lets_responses_end(owner: Owner) -> None:
     session = adapter._processes.get().session
     assert session is not None
     stopper = Thread(owner.stop)
-    while not session._closing:
+    while session.phase is Phase.OPEN:
         pass
     with pytest.raises(UnavailableError):
         adapter(Host().environ, lambda *args: print)

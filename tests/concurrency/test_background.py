@@ -8,6 +8,7 @@ import pytest
 
 from asgi_to_wsgi.host import HANG
 from gatebridge._concurrency import background
+from gatebridge._concurrency.background import SharedLoop
 from gatebridge._concurrency.portal import Portal
 
 
@@ -19,17 +20,22 @@ def test_a_loop_ends_whose_start_is_interrupted(
     threads: list[threading.Thread] = []
     held = threading.Event()
 
+    class Opened:
+        def __init__(self) -> None:
+            self.happened = threading.Event()
+
+        def put(self, _: None) -> None:
+            self.happened.set()
+
+        def get(self) -> None:
+            if opened:
+                assert self.happened.wait(HANG)
+            raise KeyboardInterrupt
+
     class Loop(background._BackgroundLoop):
         def start(self) -> Portal:
             threads.append(self._thread)
-            wait = self._opened.wait
-
-            def interrupted() -> None:
-                if opened:
-                    assert wait(HANG)
-                raise KeyboardInterrupt
-
-            monkeypatch.setattr(self._opened, "wait", interrupted)
+            self._opened = Opened()  # type: ignore[assignment]
             return super().start()
 
         def _run(self) -> None:
@@ -39,8 +45,10 @@ def test_a_loop_ends_whose_start_is_interrupted(
     monkeypatch.setattr(background, "_BackgroundLoop", Loop)
     if opened:
         held.set()
+    use = SharedLoop("asyncio", {})
     with pytest.raises(KeyboardInterrupt):
-        background.share_loop("asyncio", {})
+        use.open()
+    use.close()
     held.set()
     threads[0].join(HANG)
     assert not threads[0].is_alive()

@@ -9,20 +9,20 @@ Beside it, the ways to a loop of the caller's: through its portal, or to the bar
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
-import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
 from gatebridge._concurrency.host_threads import require_threads, runner_options
-from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._concurrency.per_process import PerProcess, Process, current_process
 from gatebridge._concurrency.portal import LoopPortal, Portal, own_thread_error, run_portal
+from gatebridge._concurrency.threads import DaemonThread
 from gatebridge.errors import UnavailableError
 
 _logger = logging.getLogger("gatebridge")
@@ -31,27 +31,34 @@ _JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generator
 
 
 class _OfThread(threading.local):
-    loop: tuple[int, tuple[str, dict[str, Any]]] | None = None  # the process, and what kind
+    loop: tuple[Process, tuple[str, dict[str, Any]]] | None = None  # the process, and what kind
 
 
 _of_thread = _OfThread()
 
 
 class _BackgroundLoop:
-    """An event loop in a daemon thread."""
+    """An event loop in a daemon thread.
+
+    Attributes:
+        kind: Its backend and options.
+        users: Who needs it.
+        portal: To it, once it runs.
+        usable: Whether it runs, or still may.
+    """
 
     def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
         self.kind = backend, dict(options)
         self._options = runner_options(backend, options)
-        self.users = 0
+        self.users: set[SharedLoop] = set()
         self.portal: Portal | None = None
+        self.usable = True
         self._error: BaseException | None = None
         self._over = False  # it was stopped, and has nothing left to do
-        self._unwanted = False  # nobody has waited for it
-        self._opened = threading.Event()
+        # Not an Event: a KeyboardInterrupt may leave its lock in disorder.
+        self._opened: SimpleQueue[None] = SimpleQueue()
         # A daemon, for a loop that never ends must not hold up the process.
-        run = partial(contextvars.Context().run, self._run)  # with nothing of the first request's
-        self._thread = threading.Thread(target=run, name=f"gatebridge-{backend}", daemon=True)
+        self._thread = DaemonThread(self._run, f"gatebridge-{backend}")
 
     def start(self) -> Portal:
         """Start the thread, and return its portal.
@@ -61,29 +68,33 @@ class _BackgroundLoop:
         """
         try:
             self._thread.start()
-            self._opened.wait()
-        except BaseException:  # KeyboardInterrupt
-            self._unwanted = True
-            if self.portal is not None:
-                self.portal.stop()
+            self._opened.get()
+        except BaseException:  # KeyboardInterrupt: it may run or not, now or soon
+            self.stop()
             raise
         if self.portal is None:
             assert self._error is not None
             raise self._error
         return self.portal
 
+    def stop(self) -> None:
+        """Let the loop end, now or as soon as it runs; thread-safe."""
+        self.usable = False
+        if self.portal is not None:
+            self.portal.stop()
+
     def join(self) -> None:
-        """Stop the loop and wait for the thread, though not for ever."""
-        assert self.portal is not None
-        self.portal.stop()
-        if threading.current_thread() is self._thread:
-            return
+        """Wait for the thread's end, though not for ever."""
+        if self._thread.ident is None or threading.current_thread() is self._thread:
+            return  # it has not begun to run, and then ends at once; or would wait for itself
         self._thread.join(_JOIN_SECONDS)
         if self._thread.is_alive():
             _logger.warning("the event loop in thread %.80r does not end", self._thread.name)
 
     def _run(self) -> None:
-        _of_thread.loop = os.getpid(), self.kind
+        _of_thread.loop = current_process(), self.kind
+        if not self.usable:
+            return
         try:
             anyio.run(self._main, backend=self.kind[0], backend_options=self._options)
         except BaseException as exc:
@@ -95,9 +106,10 @@ class _BackgroundLoop:
                 # On asyncio a task that raises SystemExit ends the loop.
                 _logger.critical("the event loop was ended by an error", exc_info=exc)
         finally:
+            self.usable = False
             if self.portal is not None:
                 self.portal.end()
-            self._opened.set()
+            self._opened.put(None)
 
     async def _main(self) -> None:
         await run_portal(self._open)
@@ -105,12 +117,12 @@ class _BackgroundLoop:
 
     def _open(self, portal: Portal) -> None:
         self.portal = portal
-        self._opened.set()
-        if self._unwanted:  # who gave up either finds the portal, or has said so before
+        self._opened.put(None)
+        if not self.usable:  # `stop` either finds the portal, or has said so before
             portal.stop()
 
 
-class _Process:
+class _Loops:
     """The loops of one process."""
 
     def __init__(self) -> None:
@@ -118,12 +130,12 @@ class _Process:
         self.loops: list[_BackgroundLoop] = []
 
 
-_processes = PerProcess(_Process)
+_processes = PerProcess(_Loops)
 
 
 def runs_a_loop() -> bool:
     """Return whether this process has a background loop."""
-    return bool(_processes.get().loops)
+    return any(loop.usable for loop in _processes.get().loops)
 
 
 def was_forked_with_a_loop() -> bool:
@@ -132,18 +144,18 @@ def was_forked_with_a_loop() -> bool:
 
 
 def refuse_loop_thread(backend: str, options: Mapping[str, Any]) -> None:
-    """Raise `UnavailableError` on the thread of the loop that `share_loop` is about.
+    """Raise `UnavailableError` on the thread of the loop that a `SharedLoop` is about.
 
     Also before that loop has a portal, and after it: without a lock, for whoever holds one may be
     waiting for this thread.
     """
-    if _of_thread.loop == (os.getpid(), (backend, options)):
+    if _of_thread.loop == (current_process(), (backend, options)):
         raise own_thread_error()
 
 
 def refuse_loop_threads() -> None:
     """Do as `refuse_loop_thread` for all of this process's loops."""
-    if _of_thread.loop is not None and _of_thread.loop[0] == os.getpid():
+    if _of_thread.loop is not None and _of_thread.loop[0] is current_process():
         raise own_thread_error()
 
 
@@ -154,88 +166,159 @@ def refuse_portal_thread(owner: BlockingPortal) -> None:
         raise own_thread_error()
 
 
-def share_loop(backend: str, options: Mapping[str, Any]) -> tuple[Portal, Callable[[], None]]:
-    """Return the portal of this process's loop, and what to call when it is no longer needed.
+class LoopUse(Protocol):
+    """One user's hold on an event loop.
+
+    A signal handler may raise in the middle of each method. Whatever `open` has done by then,
+    `close` undoes, and to close twice is to close once.
+    """
+
+    @property
+    def portal(self) -> Portal | None:
+        """The portal, once `open` has it."""
+
+    def open(self) -> Portal:
+        """Return the portal to the loop, which runs by now.
+
+        Raises:
+            UnavailableError: The loop does not run, or the host's threads do not allow for it.
+            BaseException: Whatever keeps it from running, such as a missing package.
+        """
+
+    def close(self) -> None:
+        """Give the loop up. Does not wait, so that the loop's own thread may call it."""
+
+    def join(self) -> None:
+        """Wait for the end of a loop that has lost its last user."""
+
+
+class SharedLoop:
+    """A hold on the loop that this process's adapters share, started if it does not run.
 
     Args:
         backend: ``"asyncio"`` or ``"trio"``.
         options: For `anyio.run`. Different options give different loops.
-
-    Raises:
-        UnavailableError: The host's threads do not allow for it.
-        BaseException: Whatever keeps the loop from running, such as a missing package.
     """
-    require_threads()
-    process = _processes.get()
-    with process.lock:
-        process.loops = [
-            loop for loop in process.loops if loop.portal is not None and not loop.portal.ended
-        ]
-        for loop in process.loops:
-            if loop.kind == (backend, options):
-                break
-        else:
-            loop = _BackgroundLoop(backend, options)
-            loop.start()
-            process.loops.append(loop)
-        loop.users += 1
-    assert loop.portal is not None
 
-    def release() -> None:
+    def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
+        self._kind = backend, options
+        self._process = _processes.get()
+        self._loop: _BackgroundLoop | None = None
+
+    @property
+    def portal(self) -> Portal | None:
+        """See `LoopUse`."""
+        return None if self._loop is None else self._loop.portal
+
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        process = self._process
         with process.lock:
-            loop.users -= 1
-            if loop.users:
-                return
-            if loop in process.loops:
-                process.loops.remove(loop)
-        loop.join()
+            process.loops = [loop for loop in process.loops if loop.usable]
+            for loop in process.loops:
+                if loop.kind == self._kind:
+                    break
+            else:
+                loop = _BackgroundLoop(*self._kind)
+            self._loop = loop
+            loop.users.add(self)
+            if loop.portal is None:
+                loop.start()
+                process.loops.append(loop)
+            assert loop.portal is not None
+            return loop.portal
 
-    return loop.portal, release
+    def close(self) -> None:
+        """See `LoopUse`."""
+        loop = self._loop
+        if loop is not None:
+            with self._process.lock:
+                loop.users.discard(self)
+                if not loop.users:
+                    loop.stop()
+                    if loop in self._process.loops:
+                        self._process.loops.remove(loop)
+
+    def join(self) -> None:
+        """See `LoopUse`."""
+        if self._loop is not None and not self._loop.users:
+            self._loop.join()
 
 
-def open_portal(owner: BlockingPortal) -> tuple[Portal, Callable[[], None]]:
-    """Return a portal to the loop of a caller's portal, and what to call at its end.
+class PortalUse:
+    """A hold on the loop of a caller's portal.
 
-    Raises:
-        UnavailableError: The caller's portal does not run, or the host's threads are no help.
+    Args:
+        owner: That portal.
     """
-    require_threads()
-    opened = threading.Event()
-    portals: list[Portal] = []
 
-    def take(portal: Portal) -> None:
-        portals.append(portal)
-        opened.set()
+    def __init__(self, owner: BlockingPortal) -> None:
+        self._owner = owner
+        self._closed = False
+        self.portal: Portal | None = None
+        self._opened: SimpleQueue[None] = SimpleQueue()  # as that of a background loop
 
-    try:
-        future = owner.start_task_soon(run_portal, take, owner.sleep_until_stopped)
-    except RuntimeError as exc:
-        raise UnavailableError("portal", f"takes no work: {exc}") from exc
-    future.add_done_callback(lambda _: opened.set())
-    opened.wait()
-    if not portals:
-        raise UnavailableError("portal", "was stopped")
-    return portals[0], portals[0].stop
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        try:
+            future = self._owner.start_task_soon(
+                run_portal, self._take, self._owner.sleep_until_stopped
+            )
+        except RuntimeError as exc:
+            raise UnavailableError("portal", f"takes no work: {exc}") from exc
+        future.add_done_callback(lambda _: self._opened.put(None))
+        self._opened.get()
+        if self.portal is None:
+            raise UnavailableError("portal", "was stopped")
+        return self.portal
+
+    def _take(self, portal: Portal) -> None:
+        self.portal = portal
+        self._opened.put(None)
+        if self._closed:  # `close` either finds the portal, or has said so before
+            portal.stop()
+
+    def close(self) -> None:
+        """See `LoopUse`."""
+        self._closed = True
+        if self.portal is not None:
+            self.portal.stop()
+
+    def join(self) -> None:
+        """Do nothing: the loop is the caller's."""
 
 
-def open_loop(
-    loop: asyncio.AbstractEventLoop, timeout: float | None
-) -> tuple[Portal, Callable[[], None]]:
-    """Return a portal to a caller's loop, which is never stopped, and what to call at its end.
+class GivenLoop:
+    """A hold on a caller's loop, which is never stopped.
 
     Args:
         loop: Runs in another thread, or will soon.
         timeout: For how many seconds to wait for that; None for any time.
-
-    Raises:
-        UnavailableError: The loop does not run, or the host's threads are no help.
     """
-    require_threads()
-    portal = LoopPortal(loop)
-    running = threading.Event()
 
-    if not portal.handle.call_soon(running.set):
-        raise UnavailableError("loop", "is closed")
-    if not running.wait(timeout):
-        raise UnavailableError("loop", f"no thread has run it for {timeout:g} seconds")
-    return portal, lambda: None
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
+        self._loop = loop
+        self._timeout = timeout
+        self.portal: Portal | None = None
+
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        self.portal = portal = LoopPortal(self._loop)
+        running: SimpleQueue[None] = SimpleQueue()
+        if not portal.handle.call_soon(partial(running.put, None)):
+            raise UnavailableError("loop", "is closed")
+        try:
+            running.get(timeout=self._timeout)
+        except Empty:
+            reason = f"no thread has run it for {self._timeout:g} seconds"
+            raise UnavailableError("loop", reason) from None
+        return portal
+
+    def close(self) -> None:
+        """Do nothing, as `join`."""
+
+    def join(self) -> None:
+        """Do nothing: the loop is the caller's."""

@@ -81,8 +81,8 @@ class Portal(ABC):
         """
         self.refuse_own_thread()
         call = _Call(self, function)
-        self.guests.add(call)
         try:
+            self.guests.add(call)
             if not self.is_running() or not self.handle.call_soon(call.start):
                 call.lost()
             result: T = call.result(self._check_seconds)
