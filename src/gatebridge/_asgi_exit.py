@@ -1,12 +1,19 @@
-"""The interpreter's exit: every application shuts down."""
+"""The interpreter's exit: every application shuts down, but not before the last server has ended.
+
+The end of the main thread is not that of the process: a server in another thread, as embedding
+hosts start it, serves on for as long as the interpreter waits for its threads.
+"""
 
 from __future__ import annotations
 
 import atexit
 import concurrent.futures
 import logging
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Protocol
+from weakref import WeakSet
 
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
 from gatebridge.errors import UnavailableError
@@ -23,13 +30,57 @@ class Closable(Protocol):
 open_sessions: PerProcess[dict[Closable, None]] = PerProcess(dict)
 """What is to be closed at the exit, unless it closes before; in the order in which it opened."""
 
+_adapters: WeakSet[object] = WeakSet()  # of which a server may have one
+_of_applications: WeakSet[threading.Thread] = WeakSet()
 _exiting: Process | None = None  # the process that is at its end, and takes no more sessions
+
+
+def expect_requests(adapter: object) -> None:
+    """At the exit, wait for the threads that may serve requests by this adapter."""
+    _adapters.add(adapter)
+
+
+def threads_of_application(before: set[threading.Thread]) -> None:
+    """Do not wait for the threads that an application's startup has left: its shutdown ends them.
+
+    Args:
+        before: The threads that there were before the startup.
+    """
+    _of_applications.update(thread for thread in threading.enumerate() if thread not in before)
 
 
 def refuse_at_exit() -> None:
     """Raise `UnavailableError` if nothing would shut down what is started now."""
     if _exiting is current_process():
         raise UnavailableError("startup", "the interpreter exits")
+
+
+def _at_exit() -> None:
+    try:
+        if _adapters:
+            # Without this, the interpreter would wait for them a moment later.
+            for thread in _serving_threads():
+                thread.join()
+    finally:
+        _close_open_sessions()
+
+
+def _serving_threads() -> Iterator[threading.Thread]:
+    """Iterate over the threads that keep the process alive and that nothing but itself will end."""
+    while True:
+        ended_later = [
+            *getattr(concurrent.futures.thread, "_threads_queues", ()),
+            *getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ()),
+            *_of_applications,
+            threading.current_thread(),
+        ]
+        for thread in threading.enumerate():
+            worker_of_anyio = type(thread).__module__.startswith("anyio.")
+            if not (thread.daemon or worker_of_anyio or thread in ended_later):
+                yield thread
+                break
+        else:
+            return
 
 
 def _close_open_sessions() -> None:
@@ -45,5 +96,5 @@ def _close_open_sessions() -> None:
 # Before the executors of concurrent.futures are shut down, which an application may need for its
 # requests and its shutdown. Theirs is registered by their import, and the last one comes first.
 _ = concurrent.futures.ThreadPoolExecutor
-getattr(threading, "_register_atexit", atexit.register)(_close_open_sessions)
+getattr(threading, "_register_atexit", atexit.register)(_at_exit)
 atexit.register(_close_open_sessions)  # for hosts that run nothing else

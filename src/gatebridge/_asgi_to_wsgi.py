@@ -16,7 +16,7 @@ from typing_extensions import Self
 from gatebridge._arguments import require_above_zero, require_at_least
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_exit import refuse_at_exit
+from gatebridge._asgi_exit import expect_requests, refuse_at_exit
 from gatebridge._asgi_session import Phase, Session, closed_error
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
@@ -157,6 +157,7 @@ class AsgiToWsgi:
         # There is a limit to what a queue, and more so a selector, can be told.
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
         self._processes = PerProcess(_Process)
+        expect_requests(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.

@@ -166,13 +166,108 @@ def test_all_adapters_are_shut_down_though_one_fails(anyio_backend: Any) -> None
     assert result.stderr == "lifespan.shutdown.failed: stuck\n" * 2
 
 
+AFTER_THE_MAIN_THREAD = """
+main_thread_ends = threading.Event()
+threading._register_atexit(main_thread_ends.set)  # the first to be called: it is the last one
+adapter = Adapter(living(life))
+
+def server():
+    main_thread_ends.wait()
+    serve(adapter)
+    serve(adapter)
+"""
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
+def test_a_server_in_a_thread_serves_on_after_the_main_thread(anyio_backend: Any) -> None:
+    """As embedding hosts start it. The interpreter waits for such a thread, and so does the end."""
+    run_script(
+        AFTER_THE_MAIN_THREAD
+        + """
+serve(adapter)
+threading.Thread(target=server).start()
+""",
+        anyio_backend,
+        says=["startup", "ok", "ok", "ok", "shutdown", "cleanup"],
+    )
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="CPython 3.12 starts no thread once the exit has begun"
+)
+@pytest.mark.clause("A-LIFE-05", "D-53")
+def test_an_application_may_start_after_the_main_thread(anyio_backend: Any) -> None:
+    run_script(
+        AFTER_THE_MAIN_THREAD + "threading.Thread(target=server).start()",
+        anyio_backend,
+        says=["startup", "ok", "ok", "shutdown", "cleanup"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
+def test_ctrl_c_ends_the_wait_for_a_server_in_a_thread(anyio_backend: Any) -> None:
+    """As it ends that of the interpreter. The application still shuts down."""
+    run_script(
+        AFTER_THE_MAIN_THREAD
+        + """
+import signal
+
+class Server(threading.Thread):
+    def join(self, timeout=None):
+        is_waited_for.set()
+        super().join(timeout)
+
+    def run(self):
+        is_waited_for.wait()
+        while not handled.wait(0.1):  # the one that comes just before the wait has no effect
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait()
+
+def interrupt(*args):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    handled.set()
+    raise KeyboardInterrupt
+
+is_waited_for, handled = threading.Event(), threading.Event()
+signal.signal(signal.SIGINT, interrupt)
+sys.unraisablehook = lambda unraisable: say(unraisable.exc_type.__name__)
+serve(adapter)
+Server().start()
+""",
+        anyio_backend,
+        says=["startup", "ok", "shutdown", "cleanup", "KeyboardInterrupt"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
+def test_threads_that_only_the_exit_ends_do_not_hold_it_up(anyio_backend: Any) -> None:
+    """Workers of executors, and what the application has started and ends itself."""
+    run_script(
+        """
+        import concurrent.futures
+        down = threading.Event()
+
+        async def lifespan(scope, receive, send):
+            threading.Thread(target=down.wait, daemon=False).start()
+            await life(scope, receive, send)
+            down.set()
+
+        executor = concurrent.futures.ThreadPoolExecutor()
+        executor.submit(int).result()
+        serve(Adapter(living(lifespan)))
+        """,
+        anyio_backend,
+        says=ALL,
+    )
+
+
 @pytest.mark.clause("A-LIFE-05")
-def test_a_thread_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) -> None:
-    """It is not a daemon, so that the interpreter waits for it. No lifespan begins anew."""
+def test_a_daemon_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) -> None:
+    """Nothing waits for it. No lifespan begins anew."""
     run_script(
         """
         from gatebridge.errors import UnavailableError
-        down = threading.Event()
+        down, refused = threading.Event(), threading.Event()
 
         async def lifespan(scope, receive, send):
             await life(scope, receive, send)
@@ -190,10 +285,12 @@ def test_a_thread_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) 
                 adapter.startup()
             except UnavailableError as exc:
                 say(exc)
+            refused.set()
 
+        threading._threading_atexits.insert(0, refused.wait)  # the last to be called
         adapter = Adapter(living(lifespan))
         adapter.startup()
-        threading.Thread(target=serve_on).start()
+        threading.Thread(target=serve_on, daemon=True).start()
         """,
         anyio_backend,
         says=["startup", "shutdown", "cleanup", "refused", "startup: the interpreter exits"],
@@ -201,10 +298,10 @@ def test_a_thread_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) 
 
 
 @pytest.mark.clause("A-LIFE-05")
-def test_a_thread_that_closes_during_the_exit_waits_for_it(anyio_backend: Any) -> None:
+def test_a_daemon_that_closes_during_the_exit_waits_for_it(anyio_backend: Any) -> None:
     run_script(
         """
-        begun = threading.Event()
+        begun, closed = threading.Event(), threading.Event()
 
         async def lifespan(scope, receive, send):
             await started(receive, send)
@@ -218,10 +315,12 @@ def test_a_thread_that_closes_during_the_exit_waits_for_it(anyio_backend: Any) -
             begun.wait()
             adapter.close()
             say("closed")
+            closed.set()
 
+        threading._threading_atexits.insert(0, closed.wait)  # the last to be called
         adapter = Adapter(living(lifespan))
         adapter.startup()
-        threading.Thread(target=close).start()
+        threading.Thread(target=close, daemon=True).start()
         """,
         anyio_backend,
         says=["shutdown", "closed"],
