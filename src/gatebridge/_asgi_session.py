@@ -150,6 +150,10 @@ class Session:
             finally:
                 del failure  # no cycle through the traceback's frames
 
+    def is_shutting_down(self) -> bool:
+        """Return whether the shutdown is under way on the loop, whoever asked for it."""
+        return self.phase is Phase.CLOSING and self._ended is not None
+
     def abandon(self) -> None:
         """Do as `close`, but without waiting: whoever would have closed it was collected."""
         # Sessions of a parent process are not its own. Nothing here may wait: the collector runs

@@ -282,8 +282,10 @@ class AsgiToWsgi:
         """Return the session, opened by the first thread that comes."""
         self._refuse_own_thread()
         process = self._processes.get()
-        if process.closed and not reopen:
-            raise closed_error()  # without the lock, which `close` holds until the end
+        if not reopen:  # without the lock, which `close` holds until the end
+            session = process.session
+            if process.closed or (session is not None and session.is_shutting_down()):
+                raise closed_error()
         with process.lock:
             if reopen:
                 process.closed = False
