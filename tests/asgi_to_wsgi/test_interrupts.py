@@ -67,6 +67,7 @@ def interrupted_at(number, action):
                     raise Interrupt
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # CPython 3.12 looks whether any frame has it
     try:
         sys.settrace(trace)
         action()
@@ -76,27 +77,48 @@ def interrupted_at(number, action):
         sys.settrace(None)
     return points >= number
 
-def sweep(prepare, act):
+def new_adapter():
+    return AsgiToWsgi(
+        living(counted_life, respond),
+        backend=backend, backend_options=options, shutdown_timeout=60,
+    )
+
+def serves(adapter):
+    adapter.startup()
+    return [Host(path=path).serve(adapter).body for path in ("/", "/stream")] == [b"ok"] * 2
+
+def is_released(adapter):
+    adapter.close()
+    threads = [t for t in threading.enumerate() if t.name.startswith("gatebridge")]
+    return counts["startup"] == counts["end"] and not any(t.is_alive() for t in threads)
+
+def sweep(act, *, prepare=None):
     \"\"\"Interrupt an action at each of its points; all has to be right afterwards.\"\"\"
     number = 0
     more = True
     while more:
         number += 1
-        adapter = AsgiToWsgi(
-            living(counted_life, respond),
-            backend=backend, backend_options=options, shutdown_timeout=60,
-        )
-        prepare(adapter)
+        adapter = new_adapter()
+        if prepare:
+            prepare(adapter)
         more = interrupted_at(number, lambda: act(adapter))
-        adapter.startup()
-        for path in ("/", "/stream"):
-            assert Host(path=path).serve(adapter).body == b"ok", number
-        adapter.close()
-        assert counts["startup"] == counts["end"], (number, counts)
-        threads = [t for t in threading.enumerate() if t.name.startswith("gatebridge")
-                   and t.is_alive()]
-        assert threads == [], (number, threads)
+        assert serves(adapter), number
+        assert is_released(adapter), (number, counts, threading.enumerate())
         faulthandler.dump_traceback_later(15, exit=True)
+    say("many points" if number > 50 else number)
+
+def sweep_requests(path):
+    \"\"\"The same for a request of an adapter that has started.\"\"\"
+    number = 0
+    more = True
+    adapter = new_adapter()
+    adapter.startup()
+    while more:
+        number += 1
+        more = interrupted_at(number, lambda: Host(path=path).serve(adapter))
+        assert serves(adapter), number
+        faulthandler.dump_traceback_later(15, exit=True)
+    assert is_released(adapter), (counts, threading.enumerate())
     say("many points" if number > 50 else number)
 """
 
@@ -105,8 +127,8 @@ def test_at_each_point_of_a_request(anyio_backend: Any) -> None:
     run_script(
         SWEEP
         + """
-sweep(lambda adapter: adapter.startup(), lambda adapter: Host().serve(adapter))
-sweep(lambda adapter: adapter.startup(), lambda adapter: Host(path="/stream").serve(adapter))
+sweep_requests("/")
+sweep_requests("/stream")
 """,
         anyio_backend,
         says=["many points"] * 2,
@@ -117,7 +139,7 @@ def test_at_each_point_of_the_startup(anyio_backend: Any) -> None:
     run_script(
         SWEEP
         + """
-sweep(lambda adapter: None, lambda adapter: adapter.startup())
+sweep(AsgiToWsgi.startup)
 """,
         anyio_backend,
         says=["many points"],
@@ -128,7 +150,7 @@ def test_at_each_point_of_close(anyio_backend: Any) -> None:
     run_script(
         SWEEP
         + """
-sweep(lambda adapter: adapter.startup(), lambda adapter: adapter.close())
+sweep(AsgiToWsgi.close, prepare=AsgiToWsgi.startup)
 """,
         anyio_backend,
         says=["many points"],
@@ -147,32 +169,30 @@ def interrupt(*args):
     interrupts += 1
     raise Interrupt  # which goes no further if this interrupts a __del__
 
+def attempt(number):
+    before = interrupts
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00005, 0.002))
+    if number % 2:
+        adapter.close()
+        adapter.startup()
+    for path in ("/", "/stream", "/"):
+        Host(path=path).serve(adapter)
+    while interrupts == before:
+        time.sleep(0.001)  # to give up the mutex is what lets CPython see each signal
+
 signal.signal(signal.SIGALRM, interrupt)
-adapter = AsgiToWsgi(
-    living(counted_life, respond),
-    backend=backend, backend_options=options, shutdown_timeout=60,
-)
+adapter = new_adapter()
 adapter.startup()
 interrupts = number = 0
 while interrupts < 100:
     number += 1
-    before = interrupts
     try:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00005, 0.002))
-        for path in ("/", "/stream", "/"):
-            Host(path=path).serve(adapter)
-        if number % 4 == 0:
-            adapter.close()
-            adapter.startup()
-        while interrupts == before:
-            time.sleep(0.001)  # to give up the mutex is what lets CPython see each signal
+        attempt(number)
     except Interrupt:
         pass
+    assert serves(adapter)
     faulthandler.dump_traceback_later(15, exit=True)
-    adapter.startup()
-    assert Host().serve(adapter).body == b"ok"
-adapter.close()
-assert counts["startup"] == counts["end"] > 1, counts
+assert is_released(adapter), (counts, threading.enumerate())
 adapter.startup()
 say("interrupted")
 """,
