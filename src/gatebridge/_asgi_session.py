@@ -204,8 +204,14 @@ class Session:
 
     def _end_soon(self) -> None:
         self._begin_to_close()
-        if self._ended is None:
-            self._ended = anyio.Event()
+        if self._ended is not None:
+            return
+        self._ended = anyio.Event()
+        if self._startup is None and not self._requests:
+            # No task for nothing: a loop that is stopped now would leave it pending.
+            self._let_go()
+            self._ended.set()
+        else:
             self._cancel_end = self.portal.spawn(self._shut_down, Context())
 
     async def _end(self) -> None:
