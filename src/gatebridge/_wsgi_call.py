@@ -6,7 +6,7 @@ application does wrong is raised from here, into the application where the speci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from gatebridge._bodies.channel import ResponseChannel
@@ -18,11 +18,13 @@ from gatebridge._translate.response import (
     head_from_wsgi,
     header_value,
 )
+from gatebridge._wsgi_notices import Notices
 from gatebridge.errors import WsgiAppError
 from gatebridge.types import (
     HTTPResponseStartMessage,
     HTTPSendMessage,
     OptExcInfo,
+    Scope,
     Write,
     WSGIApplication,
     WSGIEnvironment,
@@ -34,19 +36,22 @@ class WsgiCall:
 
     Args:
         channel: Where the response goes.
-        method: The request method: HEAD has no content.
-        extensions: The scope's: which ways the server has to send a file.
+        scope: The request's, of type ``"http"``.
+        file_extensions: Names of extensions; among them the server's ways to send a file.
+        notices: Where to log what was put right.
     """
 
     __slots__ = (
         "_called",
         "_channel",
-        "_extensions",
+        "_file_extensions",
         "_head",
         "_input",
         "_method",
+        "_notices",
         "_over",
         "_remaining",
+        "_scope",
         "_sends_content",
         "_wrote",
         "close_error",
@@ -55,11 +60,17 @@ class WsgiCall:
     )
 
     def __init__(
-        self, channel: ResponseChannel, method: str, extensions: Mapping[str, Any]
+        self,
+        channel: ResponseChannel,
+        scope: Scope,
+        file_extensions: Container[str],
+        notices: Notices,
     ) -> None:
         self._channel = channel
-        self._method = method
-        self._extensions = extensions
+        self._scope = scope
+        self._method: str = scope["method"]
+        self._file_extensions = file_extensions
+        self._notices = notices
         self._input: WsgiInput | None = None
         self._called = False  # start_response was, rightly or wrongly
         self._head: ResponseHead | None = None
@@ -102,7 +113,7 @@ class WsgiCall:
             raise
         _close(iterable)
         if self._remaining is not None and self._remaining < 0:
-            raise _surplus(-self._remaining)
+            self._cut_off_surplus()
 
     # --- what the application calls ---------------------------------------------------------------
 
@@ -111,9 +122,12 @@ class WsgiCall:
         status: str,
         headers: list[tuple[str, str]],
         exc_info: OptExcInfo | None = None,
-        /,
     ) -> Write:
-        """Record status and headers; they are sent with the first block (PEP 3333)."""
+        """Record status and headers; they are sent with the first block (PEP 3333).
+
+        The parameters have the names that Gunicorn, Waitress, Cheroot, Werkzeug and wsgiref give
+        them: applications pass ``exc_info`` by keyword, which PEP 3333 does not foresee.
+        """
         if exc_info:
             try:
                 self._replace(exc_info)
@@ -123,10 +137,19 @@ class WsgiCall:
             raise WsgiAppError("start_response", "called again without exc_info")
         self._called = True
         head = head_from_wsgi(status, headers)
+        if head.dropped or head.closes:
+            self._treat_hop_by_hop(head)
         self._head = head
         self._sends_content = has_content(head.status, self._method)
         self._remaining = head.length if self._sends_content else None
         return self._write
+
+    def _treat_hop_by_hop(self, head: ResponseHead) -> None:
+        """Ask the server to close the connection if its protocol has that, and log the rest."""
+        if head.closes and self._scope.get("http_version", "1.1").startswith("1"):
+            head.headers.append((b"connection", b"close"))
+        for name in head.dropped:
+            self._notices.header_dropped(self._scope, name)
 
     def _replace(self, exc_info: OptExcInfo) -> None:
         """Allow another head, unless one was sent."""
@@ -157,7 +180,9 @@ class WsgiCall:
                 raise WsgiAppError("write", "called after the end of the response")
             self._remaining -= len(block)
         if self._remaining is not None and self._remaining < 0:
-            raise _surplus(-self._remaining)
+            raise WsgiAppError(
+                "content-length", f"{-self._remaining} bytes more in the body than declared"
+            )
 
     def early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
         """Send the ``Link`` pairs in a 103 response; does nothing once the response has begun."""
@@ -198,21 +223,18 @@ class WsgiCall:
             _check_block(block)
         body = b"".join(blocks)
         head = self._require_head()
-        surplus = 0
         if not self._sends_content:
             body = b""
         elif head.length is None:
             head.headers.append((b"content-length", b"%d" % len(body)))
         elif head.length != len(body):
-            surplus = len(body) - head.length
-            if surplus < 0:
-                raise _shortfall(-surplus)
+            if len(body) < head.length:
+                raise _shortfall(head.length - len(body))
             body = body[: head.length]
+            self._cut_off_surplus()
         start = self._start()
         self._over = True
         self.whole = start, {"type": "http.response.body", "body": body, "more_body": False}
-        if surplus:
-            raise _surplus(surplus)
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send a file by the server's own means, or else in large blocks."""
@@ -227,9 +249,9 @@ class WsgiCall:
                     raise _shortfall(head.length - file.available)
                 count = file.available if head.length is None else head.length
                 message: Any = None
-                if "http.response.zerocopysend" in self._extensions:
+                if "http.response.zerocopysend" in self._file_extensions:
                     message = file.zero_copy_message(count)
-                elif "http.response.pathsend" in self._extensions:
+                elif "http.response.pathsend" in self._file_extensions:
                     message = file.path_message(count)
                 if message is not None and count:
                     self._channel.put(message=self._start())
@@ -250,6 +272,12 @@ class WsgiCall:
         self._over = True
         message = None if self.started else self._start()
         self._channel.put(message=message, last=True)
+
+    def _cut_off_surplus(self) -> None:
+        """Log that more was returned than declared; the client has a correct response."""
+        head = self._require_head()
+        if head.length is not None:
+            self._notices.surplus_cut_off(self._scope, head.length)
 
     def _start(self) -> HTTPResponseStartMessage:
         head = self._require_head()
@@ -282,10 +310,6 @@ def _check_block(block: object) -> bytes:
     if not isinstance(block, bytes):
         raise WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
     return block
-
-
-def _surplus(bytes_more: int) -> WsgiAppError:
-    return WsgiAppError("content-length", f"{bytes_more} bytes more in the body than declared")
 
 
 def _shortfall(missing: int) -> WsgiAppError:

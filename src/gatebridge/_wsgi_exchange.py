@@ -24,6 +24,7 @@ from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_call import WsgiCall
+from gatebridge._wsgi_notices import Notices
 from gatebridge.errors import (
     ClientDisconnected,
     HostError,
@@ -66,6 +67,8 @@ class Exchange:
         pool: Where the application runs.
         limits: What the request may take.
         scope: As the server gave it, like ``receive`` and ``send``.
+        server_sends_files: Whether to use the server's own ways to send a file.
+        notices: Where to log what was put right in the application's responses.
     """
 
     __slots__ = (
@@ -100,6 +103,9 @@ class Exchange:
         scope: Scope,
         receive: Receive,
         send: Send,
+        *,
+        server_sends_files: bool,
+        notices: Notices,
     ) -> None:
         self._app = app
         self._environ = environ
@@ -116,7 +122,8 @@ class Exchange:
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
         self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        self._call = WsgiCall(self._channel, scope["method"], self._extensions)
+        files = self._extensions if server_sends_files else ()
+        self._call = WsgiCall(self._channel, scope, files, notices)
         self._context = context_for_thread()
         self._errors: list[BaseException] = []  # what the worker raised: at most one
         self._failure: BaseException | None = None  # what the server's callables raised

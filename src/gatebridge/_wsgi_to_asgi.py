@@ -19,6 +19,7 @@ from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
 from gatebridge.errors import HostError, RequestError
+from gatebridge._wsgi_notices import Notices
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
 _logger = logging.getLogger("gatebridge")
@@ -61,6 +62,9 @@ class WsgiToAsgi:
         errors: For ``wsgi.errors``; None for ``sys.stderr`` as it is at the time of writing.
         name: For the names of the threads; None for that of the function, or of the class.
 
+        server_sends_files: Whether the server may send a file itself, by the extensions
+            ``http.response.zerocopysend`` and ``http.response.pathsend``. False if middleware
+            between the adapter and the server must see the bytes, to compress them for example.
     Attributes:
         app: As given.
 
@@ -88,6 +92,7 @@ class WsgiToAsgi:
         errors: ErrorStream | None = None,
         name: str | None = None,
     ) -> None:
+        server_sends_files: bool = True,
         if not callable(app):
             raise TypeError(f"app: not callable: {app!r:.80}")
         require_at_least(1, threads=threads, window_bytes=window_bytes)
@@ -116,6 +121,8 @@ class WsgiToAsgi:
             **_checked_environ(environ or {}),
         }
 
+        self._server_sends_files = server_sends_files
+        self._notices = Notices()
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one lifespan; refuse a WebSocket.
 
@@ -142,7 +149,17 @@ class WsgiToAsgi:
                 _logger.info("%s: HostError before the application was called", request)
                 raise
             environ.update(self._extra_environ)
-            await Exchange(self.app, environ, self._pool, self._limits, scope, receive, send).run()
+            await Exchange(
+                self.app,
+                environ,
+                self._pool,
+                self._limits,
+                scope,
+                receive,
+                send,
+                server_sends_files=self._server_sends_files,
+                notices=self._notices,
+            ).run()
         elif kind == "lifespan":
             await answer_lifespan(receive, send, self._live())
         elif kind == "websocket":

@@ -168,8 +168,36 @@ def test_the_list_is_copied() -> None:
         "connection",
     ],
 )
-def test_hop_by_hop_headers_are_the_application_s_error(name: str) -> None:
-    assert refusal(headers=[(name, "x")]).field == name
+def test_hop_by_hop_headers_are_dropped_and_named(name: str) -> None:
+    head = head_from_wsgi("200 OK", [("x-a", "1"), (name, "x"), ("x-b", "2")])
+    kept = [(b"x-a", b"1"), (b"x-b", b"2")]
+    assert head == ResponseHead(200, kept, None, (name.lower(),))
+
+
+@pytest.mark.clause("D-21", "H-HOP-02")
+@pytest.mark.parametrize(
+    ("value", "dropped", "closes"),
+    [
+        ("close", (), True),
+        ("Close", (), True),
+        ("keep-alive", ("connection",), False),
+        ("close, X-Hop", ("connection", "x-hop"), True),
+        ("content-length, x-other", ("connection",), False),
+        ("", ("connection",), False),
+    ],
+)
+def test_connection_governs_other_fields(
+    value: str, dropped: tuple[str, ...], closes: bool
+) -> None:
+    headers = [("Content-Length", "3"), ("X-Hop", "1"), ("Connection", value)]
+    head = head_from_wsgi("200 OK", headers)
+    kept = [(b"content-length", b"3"), (b"x-hop", b"1")][: 1 if "x-hop" in dropped else 2]
+    assert head == ResponseHead(200, kept, 3, dropped, closes)
+
+
+@pytest.mark.clause("W-SR-07")
+def test_a_header_that_is_dropped_is_checked_all_the_same() -> None:
+    assert refusal(headers=[("Connection", "close\r\nx: y")]).field == "Connection"
 
 
 @pytest.mark.clause("H-MSG-01", "H-MSG-03", "W-SR-20")

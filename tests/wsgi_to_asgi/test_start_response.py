@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from typing import Any
 
@@ -51,16 +52,51 @@ async def test_it_takes_status_headers_and_optional_exc_info(exc_info: Call) -> 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
     [
+        ((), {"status": "201 Created", "headers": [("x-a", "1")]}),
+        (("201 Created",), {"headers": [("x-a", "1")]}),
+        (("201 Created", [("x-a", "1")]), {"exc_info": None}),
+        ((), {"exc_info": (), "headers": [("x-a", "1")], "status": "201 Created"}),
+    ],
+)
+async def test_it_takes_the_names_that_servers_give_to_its_parameters(
+    args: Call, kwargs: dict[str, Any]
+) -> None:
+    """Gunicorn, Waitress, Cheroot, Werkzeug and wsgiref: status, headers, exc_info."""
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        start_response(*args, **kwargs)
+        return [b""]
+
+    host = await serve(app)
+    assert (host.status, host.headers[0]) == (201, (b"x-a", b"1"))
+
+
+@pytest.mark.clause("W-SR-01", "W-SR-12")
+async def test_a_head_is_replaced_by_exc_info_as_a_keyword() -> None:
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [TEXT])
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("500 Oops", [TEXT], exc_info=sys.exc_info())
+        return [b"error page"]
+
+    host = await serve(app)
+    assert (host.status, host.body) == (500, b"error page")
+
+
+@pytest.mark.clause("W-SR-01")
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
         ((), {}),
         (("200 OK",), {}),
         (("200 OK", [], None, None), {}),
-        (("200 OK",), {"headers": []}),
         (("200 OK",), {"response_headers": []}),
-        ((), {"status": "200 OK", "headers": []}),
-        (("200 OK", []), {"exc_info": None}),
+        (("200 OK", []), {"status": "200 OK"}),
     ],
 )
-async def test_a_wrong_arity_or_a_keyword_is_a_type_error(
+async def test_a_wrong_arity_or_an_unknown_keyword_is_a_type_error(
     args: Call, kwargs: dict[str, Any]
 ) -> None:
     assert type(await error_of(*args, **kwargs)) is TypeError
@@ -176,17 +212,97 @@ async def test_a_bad_header_value_is_an_error_that_names_the_header(value: Any) 
     assert "x-bad" in str(error)
 
 
+HOP_BY_HOP = [
+    "Connection", "connection", "CONNECTION", "Proxy-Connection", "Keep-Alive", "TE", "Trailer",
+    "Trailers", "Transfer-Encoding", "transfer-ENCODING", "Upgrade", "Proxy-Authenticate",
+    "Proxy-Authorization",
+]  # fmt: skip
+
+
 @pytest.mark.clause("W-SR-17", "W-SR-20", "H-HOP-01", "H-HOP-03", "D-21", "W-BODY-13", "H-MSG-06")
-@pytest.mark.parametrize(
-    "name",
-    ["Connection", "connection", "CONNECTION", "Proxy-Connection", "Keep-Alive", "TE", "Trailer",
-     "Trailers", "Transfer-Encoding", "transfer-ENCODING", "Upgrade", "Proxy-Authenticate",
-     "Proxy-Authorization"],
-)  # fmt: skip
-async def test_a_hop_by_hop_header_is_an_error_that_names_it(name: str) -> None:
-    error = await error_of("200 OK", [(name, "chunked")])
-    assert isinstance(error, WsgiAppError)
-    assert name in str(error)
+@pytest.mark.parametrize("name", HOP_BY_HOP)
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2"])
+async def test_a_hop_by_hop_header_is_dropped_and_logged(
+    name: str, version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = [("X-A", "1"), (name, "chunked"), ("X-B", "2")]
+    host = Host(path="/events", http_version=version)
+    await host.serve(adapter(result_app([b"whole"], *headers)))
+    assert host.headers[1:3] == [(b"x-a", b"1"), (b"x-b", b"2")]
+    assert [each for each, _ in host.headers[3:]] == [b"content-length"]
+    assert host.body == b"whole"
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"GET '/events': the response header '{name.lower()}'")
+
+
+@pytest.mark.clause("H-HOP-02", "D-21")
+async def test_what_connection_names_is_dropped_but_for_fields_that_are_never_options() -> None:
+    named = [("X-Hop", "1"), ("Date", "now"), ("Set-Cookie", "a=1"), ("X-End", "2")]
+    host = await serve(
+        result_app(
+            [b"abc"],
+            ("Connection", "x-hop, Date, Content-Length"),
+            ("connection", "set-cookie, content-type"),
+            *named,
+        )
+    )
+    assert [name for name, _ in host.headers] == [
+        b"content-type", b"date", b"set-cookie", b"x-end", b"content-length"
+    ]  # fmt: skip
+
+
+@pytest.mark.clause("D-21")
+@pytest.mark.parametrize("value", ["close", "Close", "close, x-hop", "keep-alive, close"])
+@pytest.mark.parametrize("version", [None, "1.0", "1.1"])
+async def test_over_http_1_the_server_is_asked_to_close_the_connection(
+    value: str, version: str | None
+) -> None:
+    headers = [("Connection", value), ("X-Hop", "1")]
+    host = await serve(result_app([b""], *headers), http_version=version)
+    assert [item for item in host.headers if item[0] == b"connection"] == [
+        (b"connection", b"close")
+    ]
+
+
+@pytest.mark.clause("D-21", "H-HOP-03")
+@pytest.mark.parametrize("version", ["2", "3"])
+async def test_over_http_2_no_connection_header_is_sent(version: str) -> None:
+    host = await serve(result_app([b""], ("Connection", "close")), http_version=version)
+    assert b"connection" not in dict(host.headers)
+
+
+@pytest.mark.clause("D-21")
+async def test_asking_to_close_the_connection_is_nothing_to_warn_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await serve(result_app([b""], ("Connection", "close")))
+    assert caplog.records == []
+
+
+@pytest.mark.clause("D-21")
+async def test_each_dropped_header_is_logged_once_for_an_application(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    served = adapter(result_app([b""], ("Connection", "keep-alive"), ("Keep-Alive", "timeout=5")))
+    for _ in range(3):
+        await Host().serve(served)
+    assert len(caplog.records) == 2
+    await Host().serve(adapter(result_app([b""], ("Connection", "keep-alive"))))
+    assert len(caplog.records) == 3
+
+
+async def test_the_log_does_not_grow_with_the_names_that_an_application_makes_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        names = [f"x-{number}" for number in range(300)]
+        start_response("200 OK", [("Connection", ", ".join(names)), *((n, "1") for n in names)])
+        return [b""]
+
+    served = adapter(app)
+    await Host().serve(served)
+    assert 0 < len(caplog.records) <= 100
 
 
 @pytest.mark.clause("H-MSG-01", "H-MSG-02", "H-MSG-04", "W-SR-20")

@@ -29,6 +29,7 @@ HOP_BY_HOP = frozenset(
 """Fields of one connection (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1), lower-case."""
 
 _DROPPED = {"status", *(name.decode("ascii") for name in HOP_BY_HOP)}
+_NOT_JUST_PASSED = HOP_BY_HOP | {b"content-length"}
 
 # Options of an application's Connection header that are never about the connection.
 _NEVER_OPTIONS = {"", "content-length", "content-type", "set-cookie", "date"}
@@ -47,11 +48,16 @@ class ResponseHead(NamedTuple):
         status: 200 to 999.
         headers: Lower-case names and trimmed values, in the application's order.
         length: The declared Content-Length in bytes, or None.
+        dropped: Names of headers that only a server may send, and that are not in ``headers``.
+        closes: Whether the application asked for the connection to be closed. Over HTTP/1 that may
+            be passed on.
     """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     length: int | None
+    dropped: tuple[str, ...] = ()
+    closes: bool = False
 
 
 class WsgiHead(NamedTuple):
@@ -73,6 +79,8 @@ def has_content(status: int, method: str) -> bool:
 def head_from_wsgi(status: object, headers: object) -> ResponseHead:
     """Check and translate the arguments of ``start_response``.
 
+    Hop-by-hop headers are dropped, with the fields that ``Connection`` names.
+
     Raises:
         WsgiAppError: They break PEP 3333 or HTTP; names the status or the header.
 
@@ -85,6 +93,7 @@ def head_from_wsgi(status: object, headers: object) -> ResponseHead:
     code = _status_code(status)
     translated: list[tuple[bytes, bytes]] = []
     lengths: list[bytes] = []
+    hop_by_hop: list[tuple[bytes, bytes]] = []
     for item in cast("list[tuple[str, str]]", headers):
         if type(item) is not tuple or len(item) != 2:
             raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
@@ -92,17 +101,52 @@ def head_from_wsgi(status: object, headers: object) -> ResponseHead:
         if type(name) is not str:
             raise WsgiAppError("headers", f"a name not of type str: {name!r:.80}")
         raw_name, raw_value = _asgi_name(name), header_value(name, value)
-        if raw_name == b"content-length":
+        if raw_name in _NOT_JUST_PASSED:
+            if raw_name in HOP_BY_HOP:
+                hop_by_hop.append((raw_name, raw_value))
+                continue
             lengths.append(raw_value)
             if len(lengths) > 1:
                 continue
         translated.append((raw_name, raw_value))
     if not lengths and code not in (204, 205):
-        return ResponseHead(code, translated, None)
+        head = ResponseHead(code, translated, None)
+    else:
+        head = ResponseHead(code, *_with_declared_length(code, translated, lengths))
+    return _end_to_end(head, hop_by_hop) if hop_by_hop else head
+
+
+def _end_to_end(head: ResponseHead, hop_by_hop: list[tuple[bytes, bytes]]) -> ResponseHead:
+    """Return a head without the fields that ``Connection`` names; say what was dropped."""
+    options = {
+        option.strip().lower()
+        for name, value in hop_by_hop
+        if name == b"connection"
+        for option in value.decode("latin-1").split(",")
+    }
+    governed = options - _NEVER_OPTIONS
+    kept: list[tuple[bytes, bytes]] = []
+    dropped: set[str] = set()
+    for item in head.headers:
+        name = item[0].decode("ascii")
+        if name in governed:
+            dropped.add(name)
+        else:
+            kept.append(item)
+    closes = "close" in options
+    for raw_name, raw_value in hop_by_hop:
+        if not (closes and raw_name == b"connection" and raw_value.lower() == b"close"):
+            dropped.add(raw_name.decode("ascii"))
+    return head._replace(headers=kept, dropped=tuple(sorted(dropped)), closes=closes)
+
+
+def _with_declared_length(
+    status: int, headers: list[tuple[bytes, bytes]], lengths: list[bytes]
+) -> tuple[list[tuple[bytes, bytes]], int | None]:
     length = declared_length(lengths, WsgiAppError)
-    if length is not None and lengths == [length] and code not in (204, 205):
-        return ResponseHead(code, translated, int(length))
-    return ResponseHead(code, *_with_length(code, translated, length))
+    if length is not None and lengths == [length] and status not in (204, 205):
+        return headers, int(length)  # nearly every response
+    return _with_length(status, headers, length)
 
 
 def _with_length(
@@ -136,8 +180,6 @@ def _asgi_name(name: str) -> bytes:
     raw = name.encode("utf-8", "replace").lower()  # str.lower() makes ASCII of U+212A
     if not TOKEN.fullmatch(raw):
         raise WsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
-    if raw in HOP_BY_HOP:
-        raise WsgiAppError(name, "a hop-by-hop header, which only a server may send (PEP 3333)")
     return raw
 
 
