@@ -240,7 +240,7 @@ class WsgiCall:
         """Send a file by the server's own means, or else in large blocks."""
         if self._sends_content and not self._wrote:
             head = self._require_head()
-            file = regular_file(wrapper.filelike)
+            file = regular_file(wrapper)
             if file is not None:
                 if head.length is None:
                     self._remaining = file.available

@@ -314,7 +314,7 @@ class Exchange:
         self._left = True
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
-        self._channel.closed = self._channel.departed = True
+        self._channel.leave()
         if not self._channel.finished:
             self._disconnect()
         elif self._watches:  # looked at after the flags were set, so that nobody waits unseen

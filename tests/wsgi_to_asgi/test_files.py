@@ -7,13 +7,16 @@ import io
 import logging
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
-from gatebridge.errors import WsgiAppError
+from gatebridge.errors import HostError, WsgiAppError
 from wsgi_to_asgi.apps import TEXT, Environ, Minimal, adapter, file_app, serve
 from wsgi_to_asgi.host import Host, extensions
 
@@ -143,6 +146,135 @@ async def test_a_path_that_may_be_another_file_is_not_sent(path: Path, make_file
     assert (sent_by(host), host.body) == ("body", CONTENT)
 
 
+def temporary(path: Path) -> Any:
+    file = tempfile.NamedTemporaryFile(dir=path.parent)  # noqa: SIM115 - the adapter closes it
+    file.write(CONTENT)
+    file.seek(0)
+    return file
+
+
+def with_its_own_close(path: Path) -> Any:
+    """As Django does for each ``FileResponse``."""
+    file = opened_by_str(path)
+    close = file.close
+
+    def close_and_remove() -> None:
+        close()
+        path.unlink()
+
+    file.close = close_and_remove
+    return file
+
+
+def with_its_own_close_below(path: Path) -> Any:
+    file = opened_by_str(path)
+    close = file.raw.close
+
+    def close_and_remove() -> None:
+        close()
+        path.unlink(missing_ok=True)
+
+    file.raw.close = close_and_remove
+    return file
+
+
+def with_something_of_its_own(path: Path) -> Any:
+    """Such as a temporary directory, which is removed when nothing refers to it any more."""
+    file = opened_by_str(path)
+    file.directory = object()
+    return file
+
+
+class OpensLater(Host):
+    """Opens the path that it was sent after the call has ended, as Granian may."""
+
+    def content(self) -> bytes:
+        if "pathsend" in self.types:
+            return Path(self.sent[1]["path"]).read_bytes()
+        return self.body
+
+
+@pytest.mark.clause("D-39", "W-FILE-04", "A-EXT-07")
+@pytest.mark.parametrize(
+    "make_file",
+    [
+        opened_by_str,
+        temporary,
+        with_its_own_close,
+        with_its_own_close_below,
+        with_something_of_its_own,
+    ],
+)
+async def test_a_file_may_go_with_its_close(path: Path, make_file: Any) -> None:
+    host = OpensLater(extensions=PATH_SEND)
+    await host.serve(adapter(file_app(lambda: make_file(path))))
+    assert host.content() == CONTENT
+    assert (sent_by(host) == "pathsend") is (make_file is opened_by_str)
+
+
+@pytest.mark.clause("D-39", "W-FILE-04", "A-EXT-07")
+async def test_a_file_may_go_with_the_close_of_its_wrapper(path: Path) -> None:
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        file = opened_by_str(path)
+
+        def close() -> None:
+            file.close()
+            path.unlink()
+
+        wrapper = environ["wsgi.file_wrapper"](file)
+        wrapper.close = close
+        return wrapper
+
+    host = OpensLater(extensions=PATH_SEND)
+    await host.serve(adapter(app))
+    assert host.content() == CONTENT
+    assert os.listdir(path.parent) == []  # noqa: PTH208 - the file is gone by now
+
+
+@pytest.mark.clause("D-39", "W-FILE-06")
+@pytest.mark.parametrize("offered", [ZERO_COPY, PATH_SEND, BOTH])
+async def test_the_server_sends_no_file_if_it_must_not(path: Path, offered: Any) -> None:
+    """For middleware around the adapter, which knows body messages only."""
+    host = Host(extensions=offered)
+    app = file_app(lambda: opened_by_str(path))
+    await host.serve(adapter(app, server_sends_files=False))
+    assert (sent_by(host), host.body) == ("body", CONTENT)
+    assert dict(host.headers)[b"content-length"] == str(len(CONTENT)).encode()
+
+
+@pytest.mark.clause("D-39", "A-EXT-05", "W-FILE-04")
+async def test_a_file_stays_open_until_the_server_has_sent_it(path: Path) -> None:
+    """Even if the request fails meanwhile: its descriptor's number may soon be another file's."""
+    closed = threading.Event()
+
+    def make_file() -> Any:
+        file = opened_by_str(path)
+        close = file.close
+
+        def close_and_tell() -> None:
+            close()
+            closed.set()
+
+        file.close = close_and_tell
+        return file
+
+    class FailingHost(ReadingHost):
+        async def send(self, message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.zerocopysend":
+                self.feed({"type": "http.unknown"})
+                await anyio.wait_all_tasks_blocked()
+                assert not await anyio.to_thread.run_sync(closed.wait, 0.1)
+            await super().send(message)
+
+    host = FailingHost(b"in ", b"parts", method="POST", extensions=ZERO_COPY)
+    async with host.background(adapter(file_app(make_file))):
+        pass  # the client of such a request is watched
+    assert host.received == [CONTENT]
+    assert type(host.error) is HostError
+    assert closed.is_set()
+
+
 @pytest.mark.clause("D-39", "W-FILE-05")
 @pytest.mark.parametrize(("seek", "length"), [(1, None), (0, 1000), (1, 1000)])
 async def test_a_part_of_a_file_does_not_go_by_path(
@@ -205,6 +337,10 @@ def gzipped(path: Path) -> Any:
     return gzip.open(packed)
 
 
+def buffered_gzipped(path: Path) -> Any:
+    return io.BufferedReader(gzipped(path))
+
+
 @pytest.mark.clause("W-FILE-06", "W-FILE-02", "D-39", "A-CORE-14")
 @pytest.mark.parametrize("offered", [{}, BOTH], ids=["core", "both"])
 @pytest.mark.parametrize(
@@ -217,8 +353,9 @@ def gzipped(path: Path) -> Any:
         (lambda path: Kept(path), CONTENT),
         (pipe, CONTENT[:1000]),
         (gzipped, CONTENT),
+        (buffered_gzipped, CONTENT),
     ],
-    ids=["BytesIO", "minimal", "raises", "lies", "subclass", "pipe", "gzip"],
+    ids=["BytesIO", "minimal", "raises", "lies", "subclass", "pipe", "gzip", "buffered gzip"],
 )
 async def test_an_unfit_object_is_read_in_large_blocks(
     path: Path, make_file: Any, content: bytes, offered: Any

@@ -36,6 +36,7 @@ class ResponseChannel:
         delivered: Whether everything was taken, so that a departure takes nothing from the client.
         departed: Whether the client is gone, be it after everything was taken.
         lost: Whether the loop has ended.
+        sending: Whether the loop is sending what it took, so that files must stay open.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class ResponseChannel:
         "departed",
         "finished",
         "lost",
+        "sending",
     )
 
     def __init__(
@@ -83,6 +85,7 @@ class ResponseChannel:
         self.delivered = False
         self.departed = False
         self.lost = False
+        self.sending = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -135,13 +138,17 @@ class ResponseChannel:
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
 
+        If the client leaves, this still waits for the ``send`` that is under way: the server may be
+        reading from the descriptor, whose number could belong to another file once it is closed.
+
         Raises:
-            ClientDisconnected: The client is gone, also if it leaves during the wait.
+            ClientDisconnected: The client is gone.
         """
         self.put(message=message, completes=True)
         while True:
             with self._lock:
-                self._require_open()
+                if not self.sending or self.lost:
+                    self._require_open()
                 if self._loop_waits:  # it comes back for more only after it has sent
                     return
                 gate, barrier = self._shut()
@@ -210,6 +217,7 @@ class ResponseChannel:
                 self._last = False
             finished = self.finished
             self.delivered = self.complete or finished
+            self.sending = bool(messages)
             self._loop_waits = not (messages or finished)
             if self._gate is not None:
                 self._gate.open()
@@ -221,6 +229,11 @@ class ResponseChannel:
             self.departed = True
             if self._gate is not None:
                 self._gate.open()
+
+    def leave(self) -> None:
+        """Say that nothing is taken or sent any more, whatever was taken."""
+        self.sending = False
+        self.closed = self.departed = True
 
     def close(self) -> None:
         """Drop what is here and let each later `put` raise."""

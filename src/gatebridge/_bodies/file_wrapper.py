@@ -67,11 +67,13 @@ class RegularFile(NamedTuple):
         raw: An object whose ``fileno()`` is the file's.
         offset: Where the file-like object stands, in bytes.
         size: The file's size in bytes.
+        stays: Whether closing it closes a file and does nothing else.
     """
 
     raw: Any
     offset: int
     size: int
+    stays: bool
 
     @property
     def available(self) -> int:
@@ -89,10 +91,15 @@ class RegularFile(NamedTuple):
         }
 
     def path_message(self, count: int) -> HTTPResponsePathSendMessage | None:
-        """Return the message that sends the file by path, or None if that is not the same."""
+        """Return the message that sends the file by path, or None if that is not the same.
+
+        A server may open the path at any time after ``send`` has returned, as Granian does, and
+        nothing says when. So the file must not be one that is deleted when it is closed.
+        """
         name = getattr(self.raw, "name", None)
         if (
-            self.offset
+            not self.stays
+            or self.offset
             or count != self.size
             or not isinstance(name, str)
             or not Path(name).is_absolute()
@@ -107,20 +114,35 @@ class RegularFile(NamedTuple):
         return {"type": "http.response.pathsend", "path": name}
 
 
-def regular_file(filelike: Any) -> RegularFile | None:  # noqa: ANN401
-    """Return the regular file behind ``filelike`` if its descriptor has the very bytes it reads.
+def regular_file(wrapper: FileWrapper) -> RegularFile | None:
+    """Return the regular file behind ``wrapper`` if its descriptor has the very bytes it reads.
 
     Only for the exact types that `open` and `tempfile` give: the descriptor of a `gzip.GzipFile`,
     for one, has the compressed bytes.
     """
+    filelike = wrapper.filelike
     if isinstance(filelike, _TEMPORARY_FILE):
         filelike = cast("Any", filelike).file
     if type(filelike) not in (io.FileIO, io.BufferedReader, io.BufferedRandom):
+        return None
+    raw = getattr(filelike, "raw", filelike)
+    if type(raw) is not io.FileIO:  # a buffer can be put over anything
         return None
     try:
         status = os.fstat(filelike.fileno())
         if not stat.S_ISREG(status.st_mode):
             return None
-        return RegularFile(filelike, filelike.tell(), status.st_size)
+        stays = _only_closes(wrapper, filelike, raw)
+        return RegularFile(filelike, filelike.tell(), status.st_size, stays)
     except (OSError, ValueError):
         return None
+
+
+def _only_closes(wrapper: FileWrapper, filelike: Any, raw: io.FileIO) -> bool:  # noqa: ANN401
+    """Say whether ``wrapper.close`` is that of a file on which the application has put nothing.
+
+    Neither another ``close``, as `tempfile` and Django's ``FileResponse`` do, nor an object, such
+    as a temporary directory, that would go with it.
+    """
+    attributes: set[str] = {*vars(filelike), *vars(raw)}
+    return attributes <= {"name"} and bool(wrapper.close == filelike.close)
