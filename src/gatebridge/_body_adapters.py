@@ -14,13 +14,13 @@ import anyio.lowlevel
 
 from gatebridge._arguments import require_at_least
 from gatebridge._bodies.request_messages import RequestMessages
-from gatebridge._bodies.wsgi_input import WsgiInput, promised_body
+from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body
 from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.portal import own_thread_error
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._translate.text import request_line
-from gatebridge.errors import ClientDisconnected, HostError
+from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
 
 
@@ -69,8 +69,9 @@ def input_from_receive(
         HostError: The scope breaks the ASGI specification; at the end of the block, a message did.
         TypeError: A number is of the wrong type.
         ValueError: A number is out of range.
-        Exception: At the end of the block, whatever ``receive`` raised, except for an `OSError`,
-            which is a departure. An error of the block is then its ``__context__``.
+        Exception: At the end of the block, whatever ``receive`` raised, except for a
+            `ConnectionError`, which is a departure. An error of the block is then its
+            ``__context__``.
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
     """
@@ -169,8 +170,8 @@ async def _fed_input(
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
             await body.feed_from(receive, wanted.wait)
-        except HostError as exc:
-            body.abort(exc)
+        except Exception as exc:
+            body.abort(broken_by(exc))
             raise
         finally:
             # At a cancellation too: the block may be waiting for a thread that waits in a read.

@@ -18,9 +18,10 @@ import anyio
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.departure import DepartureFlag
-from gatebridge._bodies.wsgi_input import WsgiInput, promised_body, receive_part
+from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+from gatebridge._disconnects import is_disconnect, send_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_call import WsgiCall
@@ -41,7 +42,10 @@ from gatebridge.types import (
 
 _logger = logging.getLogger("gatebridge")
 
-_UNWATCHED_SECONDS = 0.02  # how long a request waits for a thread before its client is watched
+# How long a request may wait for a thread, and how long it may run, before its client is watched.
+# To watch costs a task, which nearly all requests can do without.
+_UNWATCHED_QUEUED_SECONDS = 0.02
+_UNWATCHED_SECONDS = 0.1
 _RETRY_AFTER = (b"retry-after", b"1")  # seconds
 
 
@@ -74,6 +78,7 @@ class Exchange:
     __slots__ = (
         "_app",
         "_call",
+        "_called",
         "_channel",
         "_context",
         "_environ",
@@ -118,6 +123,7 @@ class Exchange:
         self._sends = self._loop.new_signal()  # there is something to send, or the worker is done
         self._receives = self._loop.new_signal()  # there is a reason to receive
         self._queued = False  # it had to wait for a thread
+        self._called = False  # the application was
         self._watches = False  # there is a reason to receive after the body
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
@@ -135,11 +141,12 @@ class Exchange:
     # --- on the event loop ------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve the request, and log what ended it unless that was a whole response.
+        """Serve the request, and log what ended it, unless the server got a whole response.
 
         Raises:
             HostError: ``receive`` gave something else than the specification allows.
-            BaseException: What the application raised, or ``send`` unless it is an `OSError`.
+            BaseException: What the application raised; or what ``receive`` or ``send`` raised,
+                unless it says that the client left.
         """
         try:
             await self._serve()
@@ -149,13 +156,13 @@ class Exchange:
             _logger.info("%s: %s %s the response had begun", self, name, phase)
             raise
         except BaseException:
-            _logger.debug("%s: cancelled", self)
+            _logger.info("%s: cancelled", self)
             raise
 
     async def _serve(self) -> None:
         try:
             if not await self._receive_first():
-                _logger.debug("%s: the client left before the application was called", self)
+                self._log_departure()
                 return
             starts_now = self._pool.submit(self)
         except RequestError as exc:
@@ -167,12 +174,14 @@ class Exchange:
             await answer(self._scope, self._send, 503, reason, _RETRY_AFTER)
             return
         try:
-            # Nearly every request: the body is here, and the response comes in one piece.
+            # Nearly every request: the body is here, and the response soon comes in one piece.
             done = False
             if not starts_now:
                 self._queued = self._watches = True
             if self._input is None or self._input.complete:
-                await self._sends.wait(None if starts_now else _UNWATCHED_SECONDS)
+                await self._sends.wait(
+                    _UNWATCHED_SECONDS if starts_now else _UNWATCHED_QUEUED_SECONDS
+                )
                 done = await self._send_response(if_complete=True)
             if not done:
                 async with anyio.create_task_group() as group:
@@ -219,7 +228,8 @@ class Exchange:
         """Send messages until the worker is done.
 
         Args:
-            if_complete: Return when the response turns out to stream, or is to be watched.
+            if_complete: Return when the response turns out to stream, or to take longer, so that
+                the client is to be watched.
 
         Returns:
             Whether the worker is done.
@@ -232,17 +242,17 @@ class Exchange:
                     break
                 try:
                     await self._send(message)
-                except OSError:
-                    self._disconnect()
                 except Exception as exc:  # noqa: BLE001 - raised when the worker is done
-                    self._fail(exc)
+                    if send_lost_client(exc):
+                        self._disconnect()
+                    else:
+                        self._fail(exc)
             if finished:
                 return True
-            if messages and not channel.complete:
+            if not channel.complete and (messages or if_complete):
                 self._watches = True
                 if self._call.started and self._input is not None:
                     self._input.release()
-                self._receives.set()
             if if_complete and self._watches:
                 return False
             if not messages:
@@ -258,8 +268,6 @@ class Exchange:
         except Exception as exc:  # noqa: BLE001 - raised when the worker is done
             self._fail(exc)
             return
-        while not self._watches:
-            await self._receives.wait()
         try:
             if await receive_part(self._receive) is None:
                 self._hear_of_departure()
@@ -275,16 +283,22 @@ class Exchange:
         if error is None and self._errors:
             error = self._errors.pop()
         try:
-            if self._channel.closed and (error is None or _is_disconnect(error)):
-                own = error is not None and type(error) is not ClientDisconnected
-                what = f"; the application raised {type(error).__qualname__}" if own else ""
-                _logger.debug("%s: the client left before the end of the response%s", self, what)
+            if self._channel.closed and (error is None or is_disconnect(error)):
+                self._log_departure(error)
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
             elif error is not None:
                 raise error
         finally:
             del error  # no cycle through the traceback's frames
+
+    def _log_departure(self, error: BaseException | None = None) -> None:
+        if not self._called:
+            _logger.info("%s: the client left before the application was called", self)
+            return
+        own = error is not None and type(error) is not ClientDisconnected
+        what = f"; the application raised {type(error).__qualname__}" if own else ""
+        _logger.info("%s: the client left before the end of the response%s", self, what)
 
     def _hear_of_departure(self) -> None:
         if not self._channel.delivered:
@@ -303,10 +317,10 @@ class Exchange:
             self._channel.finish()
 
     def _fail(self, error: Exception) -> None:
-        """The server's own callable failed: as if the client were gone, but told to the server."""
+        """The server's own callable failed: as if the client were gone, but raised at the end."""
         self._failure = self._failure or error
-        if self._input is not None and isinstance(error, HostError):
-            self._input.abort(error)
+        if self._input is not None:
+            self._input.abort(broken_by(error))
         self._disconnect()
 
     def _leave(self) -> None:
@@ -336,6 +350,7 @@ class Exchange:
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
                     environ["wsgi.early_hints"] = self._call.early_hints
+                self._called = True
                 self._context.run(self._call.run, self._app, environ, self._input)
         except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
@@ -343,7 +358,8 @@ class Exchange:
             self._errors.append(_wrapped(exc))
         if self._call.close_error is not None:
             error, self._call.close_error = self._call.close_error, None
-            _logger.error("%s: close() failed after another error", self, exc_info=error)
+            if not is_disconnect(error):
+                _logger.error("%s: close() failed after another error", self, exc_info=error)
             del error  # no cycle through the traceback's frames
         if self._left:
             self._log_lost_error()
@@ -353,7 +369,7 @@ class Exchange:
         """Hand over the end; the worker's last act."""
         self._channel.finish(self._call.whole)
         if self._channel.lost and not self._left:
-            _logger.debug("%s: the event loop has ended", self)
+            _logger.info("%s: the event loop has ended", self)
         if self._left or self._channel.lost or (self._errors and self._loop.is_closed()):
             self._log_lost_error()
 
@@ -363,7 +379,6 @@ class Exchange:
             return
         if not self._watches:
             self._watches = True
-            self._receives.set_soon()
             self._sends.set_soon()
         if self._loop.is_closed():
             self._channel.lose()
@@ -374,7 +389,7 @@ class Exchange:
             error = self._errors.pop()
         except IndexError:
             return
-        if not _is_disconnect(error):
+        if not is_disconnect(error):
             _logger.error("%s: failed after its request had ended", self, exc_info=error)
 
 
@@ -401,8 +416,12 @@ async def answer(
     try:
         for message in plain_response(status, text, method, headers):
             await send(message)
-    except OSError:
-        _logger.debug("%s: the client left before it was answered %d", request, status)
+    except BaseException as exc:
+        if not (isinstance(exc, Exception) and send_lost_client(exc)):
+            name = type(exc).__qualname__
+            _logger.info("%s: %s before it was answered %d", request, name, status)
+            raise
+        _logger.info("%s: the client left before it was answered %d", request, status)
     else:
         _logger.info("%s: answered %d: %s", request, status, text)
 
@@ -411,14 +430,3 @@ def _wrapped(exc: BaseException) -> WsgiAppError:
     error = WsgiAppError("application", f"raised {type(exc).__name__}, which may not leave it")
     error.__cause__ = exc
     return error
-
-
-def _is_disconnect(error: BaseException | None) -> bool:
-    """Say whether an application raised ``error`` because its client left."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, ClientDisconnected):
-            return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return False

@@ -13,13 +13,14 @@ from gatebridge._arguments import require_at_least
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
+from gatebridge._disconnects import receive_lost_client, send_lost_client
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
-from gatebridge.errors import HostError, RequestError
 from gatebridge._wsgi_notices import Notices
+from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
 _logger = logging.getLogger("gatebridge")
@@ -61,10 +62,10 @@ class WsgiToAsgi:
             (without a dot) must have a native string.
         errors: For ``wsgi.errors``; None for ``sys.stderr`` as it is at the time of writing.
         name: For the names of the threads; None for that of the function, or of the class.
-
         server_sends_files: Whether the server may send a file itself, by the extensions
             ``http.response.zerocopysend`` and ``http.response.pathsend``. False if middleware
             between the adapter and the server must see the bytes, to compress them for example.
+
     Attributes:
         app: As given.
 
@@ -91,8 +92,8 @@ class WsgiToAsgi:
         environ: Mapping[str, object] | None = None,
         errors: ErrorStream | None = None,
         name: str | None = None,
-    ) -> None:
         server_sends_files: bool = True,
+    ) -> None:
         if not callable(app):
             raise TypeError(f"app: not callable: {app!r:.80}")
         require_at_least(1, threads=threads, window_bytes=window_bytes)
@@ -120,9 +121,9 @@ class WsgiToAsgi:
             "wsgi.file_wrapper": FileWrapper,
             **_checked_environ(environ or {}),
         }
-
         self._server_sends_files = server_sends_files
         self._notices = Notices()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one lifespan; refuse a WebSocket.
 
@@ -204,10 +205,16 @@ class WsgiToAsgi:
 
 async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """Refuse the handshake: WSGI has no WebSocket (ASGI WebSocket 2.5 "Connect")."""
-    message = await receive()
-    if message["type"] != "websocket.connect":
-        return
     request = request_line("websocket", scope.get("path"))
+    try:
+        message = await receive()
+    except Exception as exc:
+        if not receive_lost_client(exc):
+            raise
+        message = {"type": "websocket.disconnect"}
+    if message["type"] != "websocket.connect":
+        _logger.info("%s: the client left before it was refused", request)
+        return
     _logger.info("%s: refused: the application is a WSGI application", request)
     try:
         if "websocket.http.response" in (scope.get("extensions") or {}):
@@ -216,8 +223,9 @@ async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
                 await send({**part, "type": f"websocket.{part['type']}"})
         else:
             await send({"type": "websocket.close"})
-    except OSError:
-        pass  # the client left without waiting for it
+    except Exception as exc:
+        if not send_lost_client(exc):
+            raise
 
 
 def _name_of(app: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import logging
 import sys
@@ -121,32 +122,75 @@ class SendError(Exception):
     """A server's own."""
 
 
+class ServersDisconnect(OSError):  # noqa: N818 - as servers name it
+    """What a server defines, as the specification wants it: Uvicorn's ``ClientDisconnected``."""
+
+
+DEPARTURES = [
+    OSError("gone"),
+    ServersDisconnect(),
+    ServersDisconnect(errno.ECONNRESET, "gone"),
+    BrokenPipeError(errno.EPIPE, "Broken pipe"),
+    ConnectionResetError(),
+    ClientDisconnected("send"),
+    OSError(errno.ENOTCONN, "not connected"),
+    OSError(errno.ETIMEDOUT, "Connection timed out"),  # a TimeoutError
+    OSError(errno.EHOSTUNREACH, "No route to host"),
+]
+FAILURES = [
+    SendError(),
+    OSError(errno.ENOSPC, "No space left on device"),
+    OSError(errno.EACCES, "Permission denied"),
+    OSError(errno.EMFILE, "Too many open files"),
+    ServersDisconnect(errno.EIO, "I/O error"),
+    FileNotFoundError(),
+    TimeoutError(),
+    io.UnsupportedOperation("not writable"),
+]
+
+
 @pytest.mark.clause("A-HTTP-31", "D-30")
-@pytest.mark.parametrize("error", [OSError, BrokenPipeError, ConnectionResetError])
+@pytest.mark.parametrize("error", DEPARTURES, ids=repr)
 @pytest.mark.parametrize("result", ["list", "stream"])
-async def test_an_os_error_from_send_is_a_departure(error: type[OSError], result: str) -> None:
+async def test_an_os_error_of_a_connection_from_send_is_a_departure(
+    error: OSError, result: str
+) -> None:
     body = endless()
     host = Host()
-    host.send_error = error("gone")
+    host.send_error = error
     app = result_app([b"x"] if result == "list" else body)
     with anyio.fail_after(5):
         await adapter(app)(host.scope, host.receive, host.send)
     assert body.closes == (result == "stream")
 
 
-@pytest.mark.clause("A-CORE-10", "W-CLOSE-01")
+@pytest.mark.clause("A-HTTP-31", "A-CORE-10", "D-30", "W-CLOSE-01")
+@pytest.mark.parametrize("error", FAILURES, ids=repr)
 @pytest.mark.parametrize("result", ["list", "stream"])
-async def test_any_other_exception_from_send_is_raised(result: str) -> None:
+async def test_any_other_error_from_send_is_raised(error: Exception, result: str) -> None:
     body = endless()
     host = Host()
-    host.send_error = SendError("of the server")
-    with pytest.raises(SendError, match="of the server"):
+    host.send_error = error
+    with pytest.raises(type(error)) as caught:
         await host.serve(adapter(result_app([b"x"] if result == "list" else body)))
+    assert caught.value is error
     assert body.closes == (result == "stream")
 
 
+@pytest.mark.clause("D-30", "D-52")
+async def test_an_answer_that_cannot_be_sent_is_the_servers_error_and_has_a_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "gatebridge")
+    host = Host(path="/odd", headers=[(b"bad name", b"x")])
+    host.send_error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        await host.serve(adapter(result_app([])))
+    assert caplog.messages == ["GET '/odd': OSError before it was answered 400"]
+
+
 @pytest.mark.clause("A-HTTP-31", "D-30")
-async def test_an_os_error_from_the_first_receive_is_a_departure() -> None:
+async def test_a_connection_error_from_the_first_receive_is_a_departure() -> None:
     host = Host(open_end=True)
     host.receive_error = ConnectionResetError()
     with anyio.fail_after(5):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gatebridge.errors import ClientDisconnected, HostError, RequestError
-from wsgi_to_asgi.apps import TEXT, Environ, Gate, adapter, happens, serve, statistics_say
+from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, happens, serve, statistics_say
 from wsgi_to_asgi.host import Host, request_messages
 
 pytestmark = pytest.mark.direction("w2a")
@@ -184,12 +184,165 @@ class Reworded(Exception):  # noqa: N818
     """What a framework makes of an error of its input."""
 
 
+def rewords(stream: Any) -> bytes:
+    try:
+        return stream.read()
+    except OSError as exc:
+        raise Reworded from exc
+
+
+def rewords_twice(stream: Any) -> bytes:
+    try:
+        return rewords(stream)
+    except Reworded as exc:
+        raise LookupError from exc
+
+
+def raises_it_again(stream: Any) -> bytes:
+    try:
+        return stream.read()
+    except OSError as exc:
+        try:
+            raise LookupError  # and handled: of no consequence
+        except LookupError:
+            raise exc  # noqa: B904 - the other way is the point
+
+
+def fails(stream: Any) -> bytes:
+    try:
+        return stream.read()
+    except OSError:
+        return undefined_name  # type: ignore[name-defined, no-any-return] # noqa: F821
+
+
+def fails_in_finally(stream: Any) -> bytes:
+    try:
+        return stream.read()
+    finally:
+        stream.no_such_method()
+
+
+def hides_it(stream: Any) -> bytes:
+    try:
+        return stream.read()
+    except OSError:
+        raise Reworded from None
+
+
+async def leave_while_it_reads(read: Any) -> Host:
+    """Serve a request whose client leaves while ``read`` waits for it."""
+    reads = threading.Event()
+
+    def reading(stream: Any) -> bytes:
+        reads.set()
+        return read(stream)
+
+    host = Host(b"123", open_end=True, method="POST")
+    async with host.background(adapter(reading_app(reading))):
+        await happens(reads)
+        host.disconnect()
+    assert host.sent == []
+    return host
+
+
 @pytest.mark.clause("D-30")
-@pytest.mark.parametrize("cause", [True, False], ids=["from", "during"])
+@pytest.mark.parametrize("read", [rewords, rewords_twice, raises_it_again])
 async def test_what_an_application_makes_of_a_departure_is_no_error(
-    cause: bool, caplog: pytest.LogCaptureFixture
+    read: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The call returns normally, and nothing above debug level is logged."""
+    """The call returns normally, and nothing above info level is logged."""
+    caplog.set_level("INFO", "gatebridge")
+    assert (await leave_while_it_reads(read)).error is None
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
+@pytest.mark.clause("D-30", "W-ERR-01")
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [(fails, NameError), (fails_in_finally, AttributeError), (hides_it, Reworded)],
+)
+async def test_a_bug_in_the_handling_of_a_departure_is_an_error(
+    read: Any, error: type[Exception]
+) -> None:
+    """The departure is its context only: it is raised to the server, which logs the traceback."""
+    assert type((await leave_while_it_reads(read)).error) is error
+
+
+@pytest.mark.clause("D-30", "W-ERR-01")
+async def test_a_bug_in_the_handling_of_a_departure_is_logged_if_the_call_has_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reads, done = threading.Event(), threading.Event()
+
+    def read(stream: Any) -> bytes:
+        reads.set()
+        try:
+            return fails(stream)
+        finally:
+            done.set()
+
+    host = Host(b"123", open_end=True, method="POST")
+    served = adapter(reading_app(read))
+    async with host.background(served) as scope:
+        await happens(reads)
+        scope.cancel()
+    await happens(done)
+    await statistics_say(served, running=0, stalled=0)
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.exc_info is not None
+    assert record.exc_info[0] is NameError
+
+
+@pytest.mark.clause("D-30")
+async def test_a_departure_in_close_after_a_departure_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the iterable raises and what its ``close()`` raises have the same harmless reason."""
+    reads = threading.Event()
+
+    class Body(Blocks):
+        def close(self) -> None:
+            self.read()
+
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [TEXT])
+        reads.set()
+        body = Body(environ["wsgi.input"].read)
+        body.read = environ["wsgi.input"].read  # type: ignore[attr-defined]
+        return body
+
+    host = Host(b"123", open_end=True, method="POST")
+    async with host.background(adapter(app)):
+        await happens(reads)
+        host.disconnect()
+    assert host.error is None
+    assert caplog.records == []
+
+
+# --- what the server's own callable fails with ----------------------------------------------------
+
+
+FAILURES = [OSError(28, "No space left on device"), OSError("spool"), TimeoutError(), ValueError()]
+
+
+@pytest.mark.clause("D-30", "A-HTTP-31")
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+async def test_a_failure_of_the_first_receive_reaches_the_server(failure: Exception) -> None:
+    host = Host(open_end=True, method="POST")
+    host.receive_error = failure
+    with pytest.raises(type(failure)) as caught:
+        await host.serve(adapter(lambda *_: pytest.fail("called")))
+    assert caught.value is failure
+    assert host.sent == []
+
+
+@pytest.mark.clause("D-30", "A-HTTP-31")
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+async def test_a_failure_of_receive_stops_the_application_and_reaches_the_server(
+    failure: Exception,
+) -> None:
+    """The application's read raises an `OSError`, so that no framework blames it."""
+    errors: list[Exception] = []
     reads = threading.Event()
 
     def read(stream: Any) -> bytes:
@@ -197,17 +350,38 @@ async def test_what_an_application_makes_of_a_departure_is_no_error(
         try:
             return stream.read()
         except OSError as exc:
-            if cause:
-                raise Reworded from exc
-            raise Reworded  # noqa: B904 - the other way is the point
+            errors.append(exc)
+            raise
 
-    caplog.set_level("INFO")
-    host = Host(b"123", open_end=True, method="POST")
+    host = Host(b"part", open_end=True, method="POST")
     async with host.background(adapter(reading_app(read))):
         await happens(reads)
-        host.disconnect()
+        host.receive_error = failure
+        host.feed()
+    assert host.error is failure
+    assert host.sent == []
+    assert [str(error) for error in errors] == [
+        "wsgi.input: the server's receive() or send() failed"
+    ]
+
+
+@pytest.mark.clause("D-30", "A-HTTP-31")
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(), BrokenPipeError(32, "Broken pipe"), ClientDisconnected("x")]
+)
+async def test_a_connection_error_of_receive_is_a_departure(error: Exception) -> None:
+    reads = threading.Event()
+
+    def read(stream: Any) -> bytes:
+        reads.set()
+        return stream.read()
+
+    host = Host(b"part", open_end=True, method="POST")
+    async with host.background(adapter(reading_app(read))):
+        await happens(reads)
+        host.receive_error = error
+        host.feed()
     assert (host.error, host.sent) == (None, [])
-    assert caplog.records == []
 
 
 @pytest.mark.clause("D-50")

@@ -291,13 +291,17 @@ async def test_what_came_before_the_departure_can_be_read() -> None:
     assert (host.error, found) == (None, [b"123"])
 
 
+@pytest.mark.clause("D-30")
+@pytest.mark.parametrize("kind", [LookupError, TimeoutError, OSError])
 @pytest.mark.parametrize("caught", [True, False])
-async def test_an_error_of_receive_is_raised_at_the_end_of_the_block(caught: bool) -> None:
+async def test_an_error_of_receive_is_raised_at_the_end_of_the_block(
+    caught: bool, kind: type[Exception]
+) -> None:
     """A thread cannot be told more than that there is no more to read."""
     read = _raised(ClientDisconnected) if caught else (lambda file: file.read())
     host = Host(b"123", open_end=True, method="POST")
-    host.receive_error = LookupError("the server's")
-    with pytest.raises(LookupError, match="the server's") as error:
+    host.receive_error = kind("the server's")
+    with pytest.raises(kind, match="the server's") as error:
         await host.serve(reading(read))
     context = error.value.__context__
     assert context is None if caught else isinstance(context, ClientDisconnected)

@@ -29,11 +29,14 @@ class Socket:
         }
         self.calls: list[Any] = []
         self.send_error: Exception | None = None
+        self.receive_error: Exception | None = None
         self._first = first
 
     async def receive(self) -> dict[str, Any]:
         assert "receive" not in self.calls
         self.calls.append("receive")
+        if self.receive_error:
+            raise self.receive_error
         return {"type": self._first}
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -85,8 +88,32 @@ async def test_it_is_logged_at_info_level(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.clause("A-WS-02")
-async def test_a_client_that_left_already_is_not_answered() -> None:
-    assert await Socket("websocket.disconnect").refused() == ["receive"]
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+async def test_a_client_that_left_already_is_not_answered(
+    error: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gatebridge")
+    socket = Socket("websocket.disconnect")
+    socket.receive_error = error
+    assert await socket.refused() == ["receive"]
+    assert caplog.messages == ["websocket '/socket': the client left before it was refused"]
+
+
+@pytest.mark.clause("D-30")
+async def test_a_failure_of_receive_is_the_servers_error() -> None:
+    socket = Socket()
+    socket.receive_error = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        await socket.refused()
+
+
+@pytest.mark.clause("D-30")
+@pytest.mark.parametrize("offered", [{}, DENIAL])
+async def test_a_failure_of_send_is_the_servers_error(offered: dict[str, Any]) -> None:
+    socket = Socket(extensions=offered)
+    socket.send_error = OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        await socket.refused()
 
 
 @pytest.mark.clause("A-HTTP-31")

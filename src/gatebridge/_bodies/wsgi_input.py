@@ -18,8 +18,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
 from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._disconnects import receive_lost_client
 from gatebridge._translate.messages import part_of
-from gatebridge.errors import ClientDisconnected, GatebridgeError, RequestBodyError
+from gatebridge.errors import (
+    ClientDisconnected,
+    GatebridgeError,
+    HostError,
+    RequestBodyError,
+)
 from gatebridge.types import Receive, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
@@ -298,10 +304,23 @@ async def receive_part(receive: Receive) -> tuple[bytes, bool] | None:
 
     Raises:
         HostError: It is no message of a request.
-        Exception: Whatever ``receive`` raises, except for an `OSError`, which is a departure.
+        Exception: Whatever ``receive`` raises, except for a `ConnectionError`: the client left.
     """
     try:
         message = await receive()
-    except OSError:
-        return None
+    except Exception as exc:
+        if receive_lost_client(exc):
+            return None
+        raise
     return part_of(message)
+
+
+def broken_by(error: Exception) -> GatebridgeError:
+    """Return what reads raise after ``receive`` or ``send`` has failed with ``error``.
+
+    The server gets ``error`` itself. The application gets an `OSError`, which frameworks expect of
+    a stream that breaks: it stops, and nothing is blamed on it.
+    """
+    if isinstance(error, HostError):
+        return error
+    return ClientDisconnected("wsgi.input", "the server's receive() or send() failed")
