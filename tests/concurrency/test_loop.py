@@ -7,6 +7,7 @@ import contextvars
 import sys
 import threading
 import types
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -14,7 +15,12 @@ import anyio.to_thread
 import pytest
 import trio
 
-from gatebridge._concurrency.loop import LoopHandle, context_for_thread, current_loop
+from gatebridge._concurrency.loop import (
+    LoopHandle,
+    _Patience,
+    context_for_thread,
+    current_loop,
+)
 
 HANG = 5  # seconds
 
@@ -232,6 +238,43 @@ async def test_a_signal_that_came_in_time_leaves_nothing_that_ends_the_next_wait
             await anyio.wait_all_tasks_blocked()
             assert not waits.is_set()
             signal.set()
+
+
+def test_one_timer_serves_all_signals_that_wait_for_the_same_time() -> None:
+    """Each waits at least that long, and at most twice; one that has ended is let alone."""
+    ticks: list[Callable[[], None]] = []
+    were_set: list[str] = []
+
+    class Loop:
+        def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+            assert seconds == 1.5
+            ticks.append(callback)
+
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def set(self) -> None:
+            were_set.append(self.name)
+
+    patience: Any = _Patience(Loop(), 1.5)  # type: ignore[arg-type]
+    first, second, third, fourth = map(Named, ("first", "second", "third", "fourth"))
+    patience.begin(first)
+    patience.begin(second)
+    assert len(ticks) == 1
+    ticks.pop()()
+    assert were_set == []
+    patience.begin(third)
+    patience.begin(fourth)
+    patience.end(second)
+    patience.end(fourth)
+    ticks.pop()()
+    assert were_set == ["first"]
+    ticks.pop()()
+    assert were_set == ["first", "third"]
+    assert ticks == []  # until somebody waits again
+    patience.begin(first)
+    assert len(ticks) == 1
 
 
 async def test_a_signal_counts_once() -> None:

@@ -7,7 +7,8 @@ Whatever it was, and wherever it came:
 * the iterable is closed exactly once, in the thread of the call;
 * the worker's thread is back in the pool and serves the next request;
 * no task, no thread, and no reference cycle is left behind;
-* a log record says what happened, with method and path; a normal ending needs none;
+* unless the server got a whole response, a log record at level info or above says what happened,
+  with method and path;
 * the event loop ran on while the application blocked;
 * the server learns of the application's errors, and of nothing else.
 """
@@ -15,6 +16,7 @@ Whatever it was, and wherever it came:
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import itertools
 import logging
@@ -32,6 +34,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from gatebridge import _wsgi_exchange
 from gatebridge._bodies import gate
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (
@@ -82,6 +85,7 @@ class Stage:
         self.raised: type[BaseException] | None = None  # what the server was told
         self.raised_from: type[BaseException] | None = None
         self.served = adapter(self._application(ending), threads=1, window_bytes=WINDOW)
+        self.body = ending.body
         self.host = Host(*ending.body, path="/ending", **ending.host)
         self._portal = portal
 
@@ -220,6 +224,13 @@ def reads(stage: Stage, environ: Environ, start_response: Any) -> Any:
     return [environ["wsgi.input"].read()]
 
 
+def reads_and_waits(stage: Stage, environ: Environ, start_response: Any) -> Any:
+    body = environ["wsgi.input"].read()
+    stage.gate()
+    start_response("200 OK", [TEXT])
+    return [body]
+
+
 def reads_in_next(stage: Stage, environ: Environ, start_response: Any) -> Any:
     start_response("200 OK", [TEXT])
     return Body(stage, [environ["wsgi.input"].read])
@@ -306,6 +317,12 @@ async def stopped(stage: Stage) -> None:
     await stage.gate.reached()
 
 
+async def stopped_and_watched(stage: Stage) -> None:
+    """The whole request was received, and then there is a call of ``receive`` that waits."""
+    await stage.gate.reached()
+    await stage.host.until(lambda: stage.host.receives == max(len(stage.body), 1) + 1)
+
+
 async def stopped_after_a_block(stage: Stage) -> None:
     await stage.host.until(lambda: "body" in stage.host.types)
     await stage.gate.reached()
@@ -348,6 +365,15 @@ def send_fails(stage: Stage, scope: anyio.CancelScope) -> None:
     stage.host.send_error = BrokenPipeError("of the server")
 
 
+def disk_is_full(stage: Stage, scope: anyio.CancelScope) -> None:
+    stage.host.send_error = OSError(errno.ENOSPC, "No space left on device")
+
+
+def receiving_fills_disk(stage: Stage, scope: anyio.CancelScope) -> None:
+    stage.host.receive_error = OSError(errno.ENOSPC, "No space left on device")
+    stage.host.feed()
+
+
 def receive_fails(stage: Stage, scope: anyio.CancelScope) -> None:
     stage.host.receive_error = ConnectionResetError("of the server")
     stage.host.feed()
@@ -378,6 +404,7 @@ class Ending:
         uncaught: What a thread of the application fails with.
         response: The body of a response that is complete.
         client_reads: Whether each ``send`` returns.
+        watched: Whether the client is watched from the start, not once the request has run a while.
     """
 
     app: App
@@ -393,6 +420,7 @@ class Ending:
     uncaught: type[BaseException] | None = None
     response: bytes | None = None
     client_reads: bool = True
+    watched: bool = False
 
 
 HEAD = {"method": "HEAD"}
@@ -475,6 +503,10 @@ DEPARTURES: dict[str, Ending] = {
     # While it computes.
     "in the call": Ending(waits_in_call, stopped, client_leaves),
     "in the call for a list": Ending(waits_in_call_of_list, stopped, client_leaves, closes=0),
+    "in the long call for a list": Ending(waits_in_call_of_list, stopped_and_watched, client_leaves,
+                                          closes=0, watched=True),
+    "in the call after an upload": Ending(reads_and_waits, stopped_and_watched, client_leaves,
+                                          closes=0, body=(b"a", b"b"), watched=True),
     "in the call for a generator": Ending(waits_in_call_of_generator, stopped, client_leaves),
     "before the first block": Ending(streams(GATE, endless=True), stopped, client_leaves),
     "between blocks": Ending(streams(b"a", GATE, endless=True), stopped_after_a_block,
@@ -489,16 +521,24 @@ def _outside() -> Iterator[tuple[str, Ending]]:
     """Yield what may come from outside, wherever the request may be."""
     for where, row in DEPARTURES.items():
         yield f"client leaves, {where}", row
-        if row.calls and not row.body:
-            # Nobody can notice that a response which is complete at once went nowhere.
-            whole = row.app is waits_in_call_of_list
+        if row.calls and (row.watched or not row.body):
+            # Nobody can notice that a response which soon is complete went nowhere.
+            whole = row.app is waits_in_call_of_list and not row.watched
             yield (
                 f"client leaves a send that does nothing, {where}",
                 replace(row, host={**row.host, **NO_OP_SEND}, logged=not whole),
             )
         if row.until in (stopped, stopped_after_a_block):
             yield f"send fails, {where}", replace(row, happens=send_fails)
-        if row.body and row.calls:
+            yield (
+                f"the server's disk is full, {where}",
+                replace(row, happens=disk_is_full, raises=OSError),
+            )
+        if row.body and row.calls and not row.watched:
+            yield (
+                f"a disk is full before the server, {where}",
+                replace(row, happens=receiving_fills_disk, raises=OSError),
+            )
             yield f"receive fails, {where}", replace(row, happens=receive_fails)
         yield (
             f"cancelled, {where}",
@@ -518,6 +558,7 @@ async def play(ending: Ending) -> Stage:
     async with anyio.from_thread.BlockingPortal() as portal, AsyncExitStack() as stack:
         stage = Stage(ending, portal)
         stack.enter_context(_reports_of_threads(stage))
+        stack.enter_context(_watching(ending))
         if not ending.client_reads:
             stage.host.stop_reading()
         if ending.until is queued:
@@ -527,6 +568,8 @@ async def play(ending: Ending) -> Stage:
                 await ending.until(stage)
                 ending.happens(stage, scope)
                 if ending.happens is not task_is_cancelled:
+                    if ending.watched:
+                        await anyio.wait_all_tasks_blocked()
                     stage.gate.open()
         if ending.until is queued:
             assert stage.served.statistics().waiting == 0  # while the only thread is still busy
@@ -551,6 +594,15 @@ def _reports_of_threads(stage: Stage) -> Iterator[None]:
         patch.setattr(
             threading, "excepthook", lambda report: stage.uncaught.append(report.exc_type)
         )
+        yield
+
+
+@contextmanager
+def _watching(ending: Ending) -> Iterator[None]:
+    """Have the client watched at once, or not before the response streams."""
+    with pytest.MonkeyPatch.context() as patch:
+        seconds = 0 if ending.watched else 3600
+        patch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", seconds)
         yield
 
 
@@ -655,8 +707,8 @@ async def test_neither_environ_nor_iterable_outlives_the_request(
 async def test_a_record_names_the_request_and_what_ended_it(
     ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At any level. Of a normal ending nothing is logged, and no record leaves the request out."""
-    caplog.set_level(logging.DEBUG, "gatebridge")
+    """Of a normal ending nothing is logged, and no record leaves the request out."""
+    caplog.set_level(logging.INFO, "gatebridge")
     stage = await play(ending)
     method = stage.host.scope["method"]
     records = [record.getMessage() for record in caplog.records if record.name == "gatebridge"]

@@ -40,6 +40,7 @@ class LoopHandle:
         self._callbacks: deque[Callable[[], None]] = deque()
         self._turns = 0  # how often the loop has run callbacks
         self._awaited_turn = 0  # the latest one that it was asked for
+        self.patience: dict[float, _Patience] = {}  # by seconds
 
     def new_signal(self) -> Signal:
         """Return what a task of the loop can wait for."""
@@ -120,7 +121,46 @@ class Signal(ABC):
 
     @abstractmethod
     async def wait(self, seconds: float | None = None) -> None:
-        """Return once `set` was called since the last return, or after so many seconds."""
+        """Return once `set` was called since the last return, or after some time.
+
+        Args:
+            seconds: How long to wait at least; perhaps twice as long. None for as long as it takes.
+        """
+
+
+class _Patience:
+    """Sets the signals of one loop of asyncio that have waited for a time.
+
+    There is one timer for all of them. One for each would cost a tenth of a short request, although
+    it hardly ever fires.
+    """
+
+    __slots__ = ("_loop", "_newer", "_older", "_runs", "_seconds")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._newer: dict[Signal, None] = {}  # since the timer last fired
+        self._older: dict[Signal, None] = {}
+        self._runs = False
+
+    def begin(self, signal: Signal) -> None:
+        self._newer[signal] = None
+        if not self._runs:
+            self._runs = True
+            self._loop.call_later(self._seconds, self._tick)
+
+    def end(self, signal: Signal) -> None:
+        if self._newer.pop(signal, signal) is signal:  # it is not among the newer ones
+            self._older.pop(signal, None)
+
+    def _tick(self) -> None:
+        late, self._older, self._newer = self._older, self._newer, {}
+        for signal in late:
+            signal.set()
+        self._runs = bool(self._older)
+        if self._runs:
+            self._loop.call_later(self._seconds, self._tick)
 
 
 class _AsyncioSignal(Signal):
@@ -136,13 +176,18 @@ class _AsyncioSignal(Signal):
             loop: asyncio.AbstractEventLoop = self._handle.loop
             # At half the cost of an asyncio.Event, and a tenth of that of a timeout of asyncio.
             self._waiter = loop.create_future()
-            timer = None if seconds is None else loop.call_later(seconds, self.set)
+            patience = None
+            if seconds is not None:
+                patience = self._handle.patience.get(seconds)
+                if patience is None:
+                    patience = self._handle.patience[seconds] = _Patience(loop, seconds)
+                patience.begin(self)
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-                if timer is not None:
-                    timer.cancel()
+                if patience is not None:
+                    patience.end(self)
         self._set = False
 
 
