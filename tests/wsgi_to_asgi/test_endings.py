@@ -703,7 +703,7 @@ async def test_neither_environ_nor_iterable_outlives_the_request(
         gc.enable()
 
 
-@pytest.mark.clause("D-53", "D-52")
+@pytest.mark.clause("D-55", "D-52")
 @every_ending
 async def test_a_record_names_the_request_and_what_ended_it(
     ending: Ending, caplog: pytest.LogCaptureFixture
