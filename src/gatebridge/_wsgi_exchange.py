@@ -3,8 +3,9 @@
 Two parties meet here: the ASGI call, which receives, sends and watches for the client's departure,
 and one worker thread, in which the application runs (`WsgiCall`). Response messages go from the
 worker to the loop through a `ResponseChannel`; a body that is not at hand at once goes the other
-way through a `WsgiInput`. Whatever happens, the worker's last act is `finish`, and the call's last
-act is to let go of both.
+way through a `WsgiInput`; a body to be spooled is read from there by the worker, before it calls
+the application. Whatever happens, the worker's last act is `finish`, and the call's last act is to
+let go of both.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import anyio
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.departure import DepartureFlag
+from gatebridge._bodies.spool import spool
 from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
@@ -55,10 +57,13 @@ class Limits(NamedTuple):
     Attributes:
         window_bytes: How much of a body may be on its way, in each direction.
         max_body_size: The largest request body in bytes, or None.
+        spool_bodies: Whether to receive a body of undeclared length before the application is
+            called.
     """
 
     window_bytes: int
     max_body_size: int | None
+    spool_bodies: bool
 
 
 class Exchange:
@@ -96,6 +101,7 @@ class Exchange:
         "_scope",
         "_send",
         "_sends",
+        "_spools",
         "_watches",
     )
 
@@ -127,6 +133,7 @@ class Exchange:
         self._watches = False  # there is a reason to receive after the body
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
         self._input: WsgiInput | None = None  # if the body was not at hand as a whole
+        self._spools = False  # the worker reads all of it before it calls the application
         self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
         files = self._extensions if server_sends_files else ()
         self._call = WsgiCall(self._channel, scope, files, notices)
@@ -195,20 +202,22 @@ class Exchange:
 
     async def _receive_first(self) -> bool:
         """Take what is there of the body before the thread hop; False if the client has left."""
-        environ, (window_bytes, max_size) = self._environ, self._limits
+        environ, (window_bytes, max_size, spool_bodies) = self._environ, self._limits
         length, on_demand = promised_body(environ, max_size)
+        self._spools = spool_bodies and length is None
         part = None
         if not on_demand:
             part = await receive_part(self._receive)
             if part is None:
                 return False
             body, more_body = part
-            if not more_body and (length is None or length == len(body)):
-                if body and length is None:
-                    environ["CONTENT_LENGTH"] = str(len(body))
-                if max_size is None or len(body) <= max_size:
-                    environ["wsgi.input"] = io.BytesIO(body)
-                    return True
+            whole = not more_body and (length is None or length == len(body))
+            if whole and (max_size is None or len(body) <= max_size):
+                if self._spools:
+                    self._spools = False
+                    self._declare(environ, len(body))
+                environ["wsgi.input"] = io.BytesIO(body)
+                return True
         self._input = environ["wsgi.input"] = WsgiInput(
             length=length,
             max_size=max_size,
@@ -350,8 +359,10 @@ class Exchange:
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
                     environ["wsgi.early_hints"] = self._call.early_hints
-                self._called = True
-                self._context.run(self._call.run, self._app, environ, self._input)
+                if self._spools:
+                    self._run_spooled(environ)
+                else:
+                    self._run(environ, self._input)
         except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
             self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
@@ -364,6 +375,29 @@ class Exchange:
         if self._left:
             self._log_lost_error()
         return self._finish
+
+    def _run(self, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
+        self._called = True
+        self._context.run(self._call.run, self._app, environ, body)
+
+    def _run_spooled(self, environ: WSGIEnvironment) -> None:
+        """Read the whole body, then run the application with it, unless the client has left."""
+        assert self._input is not None
+        file, length = spool(self._input, self._limits.window_bytes)
+        try:
+            if not self._channel.closed:
+                environ["wsgi.input"] = file
+                self._declare(environ, length)
+                self._run(environ, None)
+        finally:
+            file.close()
+
+    def _declare(self, environ: WSGIEnvironment, length: int) -> None:
+        """Set the length of a spooled body, if the request has one (D-13)."""
+        if length or any(
+            name.lower() == b"transfer-encoding" for name, _ in self._scope.get("headers") or ()
+        ):
+            environ["CONTENT_LENGTH"] = str(length)
 
     def _finish(self) -> None:
         """Hand over the end; the worker's last act."""

@@ -54,6 +54,12 @@ class WsgiToAsgi:
             split, and about as many bytes again may be in the server's hands.
         max_body_size: The largest request body in bytes, at least 0; larger ones are answered 413.
             None for any.
+        spool_bodies: Whether to receive a request body without a declared length (a chunked upload)
+            before the application is called, and to set ``CONTENT_LENGTH``. Some frameworks need
+            it, among them Django, Bottle and CherryPy: they take a body without a length for empty,
+            or answer 411. ``wsgi.input`` is then a seekable file, in memory up to ``window_bytes``
+            and larger on disk, as `tempfile` chooses. Bodies with a declared length are still
+            streamed. False to stream all of them, for an application that reads to the end.
         duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
             too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
             any number.
@@ -88,6 +94,7 @@ class WsgiToAsgi:
         shutdown_timeout: float = 30.0,
         window_bytes: int = 262144,
         max_body_size: int | None = None,
+        spool_bodies: bool = False,
         duplicate_header_limit: int | None = None,
         environ: Mapping[str, object] | None = None,
         errors: ErrorStream | None = None,
@@ -115,7 +122,7 @@ class WsgiToAsgi:
         self._multithread = max_threads > 1
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
-        self._limits = Limits(window_bytes, max_body_size)
+        self._limits = Limits(window_bytes, max_body_size, spool_bodies)
         self._errors = WsgiErrors(errors)
         self._extra_environ = {
             "wsgi.file_wrapper": FileWrapper,
