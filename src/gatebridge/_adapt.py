@@ -56,9 +56,14 @@ def to_asgi(app: AnyApplication) -> ASGIApplication:
     return adapt_wsgi(cast("WSGIApplication", app))
 
 
-def adapt_wsgi(app: WSGIApplication) -> ASGIApplication:
-    """Return a WSGI application as an ASGI application, as `to_asgi` does."""
-    adapted = WsgiToAsgi(app)
+def adapt_wsgi(app: WSGIApplication, *, multiprocess: bool = True) -> ASGIApplication:
+    """Return a WSGI application as an ASGI application, as `to_asgi` does.
+
+    Args:
+        app: The application.
+        multiprocess: As for `WsgiToAsgi`.
+    """
+    adapted = WsgiToAsgi(app, multiprocess=multiprocess)
     return LifespanShim(adapted, _life_of(app)) if isinstance(app, Living) else adapted
 
 

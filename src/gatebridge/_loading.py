@@ -38,11 +38,15 @@ class NamedApplication:
     interface: Interface
     choice: InterfaceChoice
 
-    def for_asgi(self) -> ASGIApplication:
-        """Return it as an ASGI server needs it."""
+    def for_asgi(self, *, multiprocess: bool = True) -> ASGIApplication:
+        """Return it as an ASGI server needs it.
+
+        Args:
+            multiprocess: As for `WsgiToAsgi`.
+        """
         if self.interface == "asgi":
             return cast("ASGIApplication", self.app)
-        return adapt_wsgi(cast("WSGIApplication", self.app))
+        return adapt_wsgi(cast("WSGIApplication", self.app), multiprocess=multiprocess)
 
     def for_wsgi(self) -> WSGIApplication:
         """Return it as a WSGI server needs it."""

@@ -85,7 +85,8 @@ def _run_uvicorn(
             if self.started:
                 listens()
 
-    server = Server(uvicorn.Config(application.for_asgi(), interface="asgi3"))
+    app = application.for_asgi(multiprocess=False)
+    server = Server(uvicorn.Config(app, interface="asgi3"))
     with contextlib.suppress(SystemExit):  # it has logged why
         server.run(sockets=[listener])
     return server.started

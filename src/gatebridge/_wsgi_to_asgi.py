@@ -63,6 +63,9 @@ class WsgiToAsgi:
         duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
             too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
             any number.
+        multiprocess: For ``wsgi.multiprocess``: whether another process may serve the same
+            application at the same time. False on a server of one process, for debuggers that
+            keep their state in memory.
         environ: Name-value pairs to put into each environ, in place of what the request gives under
             the same name. Names that begin with ``wsgi.`` are ignored, with a warning; CGI names
             (without a dot) must have a native string.
@@ -96,6 +99,7 @@ class WsgiToAsgi:
         max_body_size: int | None = None,
         spool_bodies: bool = False,
         duplicate_header_limit: int | None = None,
+        multiprocess: bool = True,
         environ: Mapping[str, object] | None = None,
         errors: ErrorStream | None = None,
         name: str | None = None,
@@ -120,6 +124,7 @@ class WsgiToAsgi:
             name=f"gatebridge-{name or _name_of(app)}",
         )
         self._multithread = max_threads > 1
+        self._multiprocess = multiprocess
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size, spool_bodies)
@@ -147,6 +152,7 @@ class WsgiToAsgi:
                     scope,
                     errors=self._errors,
                     multithread=self._multithread,
+                    multiprocess=self._multiprocess,
                     duplicate_header_limit=self._duplicate_header_limit,
                 )
             except RequestError as exc:

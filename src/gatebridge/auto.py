@@ -7,7 +7,9 @@ How to start them::
 
 The application is imported along with this module, so that whatever is wrong shows when the server
 starts. An application of the server's own kind is given to it as it is, another one in an adapter
-with its default arguments.
+as `to_asgi` and `to_wsgi` make it. ``wsgi.multiprocess`` is False where this module can see that
+the server is a single process: Uvicorn without ``--workers`` and ``--reload``, Hypercorn with
+``--workers 0``, and Daphne.
 
 A `LoadError` says that a variable is not set as it should be, or that there is no such application.
 Whatever the application's modules or its factory raise is raised as it is.
@@ -21,6 +23,8 @@ Environment:
 from __future__ import annotations
 
 import os
+import sys
+import traceback
 
 from gatebridge._loading import InterfaceChoice, NamedApplication, load
 from gatebridge.errors import LoadError
@@ -41,10 +45,25 @@ def _load() -> NamedApplication:
     return load(name, _CHOICES[choice])
 
 
+# The modules that import an application for servers which serve it in the same process. A process
+# for each worker is a child of the package multiprocessing, also where there is only one worker.
+_IMPORTERS = frozenset({"daphne.utils", "hypercorn.utils", "uvicorn.importer"})
+
+
+def _is_single_process() -> bool:
+    """Return whether the server that imports this module is known to be a single process."""
+    parent_process = getattr(sys.modules.get("multiprocessing"), "parent_process", None)
+    if parent_process is not None and parent_process() is not None:
+        return False
+    return any(
+        frame.f_globals.get("__name__") in _IMPORTERS for frame, _ in traceback.walk_stack(None)
+    )
+
+
 # Names in the module's dictionary, and not made when asked for: uWSGI and Hypercorn look there.
 # Neither starts a thread or a loop before its first request.
 _application = _load()
-asgi: ASGIApplication = _application.for_asgi()
+asgi: ASGIApplication = _application.for_asgi(multiprocess=not _is_single_process())
 """The application for an ASGI server."""
 wsgi: WSGIApplication = _application.for_wsgi()
 """The application for a WSGI server."""

@@ -18,6 +18,10 @@ def wsgi(environ, start_response):
     body = environ["wsgi.input"].read(size)
     return [body, b" in threads" if environ["wsgi.multithread"] else b" in turns"]
 
+def processes(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"of many" if environ["wsgi.multiprocess"] else b"of one"]
+
 def held(environ, start_response):
     """Answer when something comes from the standard input, and say so before."""
     print("asked", flush=True)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -44,8 +44,8 @@ def without_uvicorn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-def ask(url: str) -> str:
-    return httpx.post(url, content=b"body", timeout=HANG, trust_env=False).text
+def ask(url: str, content: bytes | Iterable[bytes] = b"body") -> str:
+    return httpx.post(url, content=content, timeout=HANG, trust_env=False).text
 
 
 def served_here(name: str, host: str = "127.0.0.1") -> tuple[str, str]:
@@ -218,3 +218,16 @@ def test_a_startup_that_fails_on_uvicorn_is_1() -> None:
     with served("site_of_test:failing", uvicorn=True) as server:
         assert server.process.wait(HANG) == 1
         assert "no database" in Path("output").read_text()
+
+
+@pytest.mark.clause("W-ENV-20", "D-17")
+@pytest.mark.usefixtures("without_uvicorn")
+def test_the_application_is_told_that_there_is_one_process() -> None:
+    assert served_here("site_of_test:processes")[0] == "of one"
+
+
+@pytest.mark.clause("W-ENV-20", "D-17")
+def test_on_uvicorn_it_is_told_the_same() -> None:
+    pytest.importorskip("uvicorn")
+    with served("site_of_test:processes", uvicorn=True) as server:
+        assert ask(server.line().rpartition(": ")[2]) == "of one"

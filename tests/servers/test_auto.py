@@ -62,3 +62,41 @@ def test_fastapi_by_its_factory_on_gunicorn() -> None:
 
     with run_server(command, GATEBRIDGE_APP="site_of_user:create_app()") as server:
         assert httpx.get(server.url, timeout=HANG, trust_env=False).json() == "from FastAPI"
+
+
+_PROCESSES = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"of many" if environ["wsgi.multiprocess"] else b"of one"]
+"""
+
+
+@pytest.mark.clause("W-ENV-20", "D-17")
+@pytest.mark.parametrize(
+    ("server", "options", "told"),
+    [
+        ("uvicorn", ["--fd={fd}"], "of one"),
+        ("uvicorn", ["--fd={fd}", "--workers=2"], "of many"),
+        ("hypercorn", ["--bind=fd://{fd}", "--workers=0"], "of one"),
+        ("hypercorn", ["--bind=fd://{fd}"], "of many"),
+        ("daphne", ["--fd={fd}"], "of one"),
+        (
+            "gunicorn",
+            ["--bind=fd://{fd}", "--worker-class=uvicorn_worker.UvicornWorker"],
+            "of many",
+        ),
+    ],
+    ids=lambda value: " ".join(value).format(fd=0) if isinstance(value, list) else value,
+)
+def test_the_application_is_told_of_one_process_where_that_shows(
+    server: str, options: list[str], told: str
+) -> None:
+    require(missing(server, *(["uvicorn_worker"] if server == "gunicorn" else [])))
+
+    def command(folder: Path, listener: socket.socket) -> list[str]:
+        (folder / "site_of_user.py").write_text(_PROCESSES)
+        fd = listener.fileno()
+        return python(server, *(option.format(fd=fd) for option in options), "gatebridge.auto:asgi")
+
+    with run_server(command, GATEBRIDGE_APP="site_of_user:app") as running:
+        assert httpx.get(running.url, timeout=HANG, trust_env=False).text == told

@@ -147,13 +147,18 @@ def test_https_says_on_only_for_https() -> None:
     assert "HTTPS" not in environ_from_scope(make_scope(scheme="http"))
 
 
-@pytest.mark.clause("W-ENV-15", "W-ENV-20", "W-ENV-21", "D-17")
+@pytest.mark.clause("W-ENV-15", "W-ENV-21")
 def test_constant_wsgi_keys() -> None:
     environ = environ_from_scope(make_scope())
     assert environ["wsgi.version"] == (1, 0)
     assert type(environ["wsgi.version"]) is tuple
-    assert environ["wsgi.multiprocess"] is True
     assert environ["wsgi.run_once"] is False
+
+
+@pytest.mark.clause("W-ENV-20", "D-17")
+def test_multiprocess_is_true_unless_the_caller_says_otherwise() -> None:
+    assert environ_from_scope(make_scope())["wsgi.multiprocess"] is True
+    assert environ_from_scope(make_scope(), multiprocess=False)["wsgi.multiprocess"] is False
 
 
 @pytest.mark.clause("W-ENV-19")

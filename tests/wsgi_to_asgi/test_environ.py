@@ -144,12 +144,21 @@ async def test_multithread_is_true_if_a_stalled_call_lets_another_run() -> None:
     assert environ["wsgi.multithread"] is True
 
 
-@pytest.mark.clause("W-ENV-20", "W-ENV-21", "W-ENV-15")
+@pytest.mark.clause("W-ENV-20", "D-17")
+@pytest.mark.parametrize(
+    ("options", "multiprocess"), [({}, True), ({"multiprocess": False}, False)]
+)
+async def test_multiprocess_is_true_unless_the_deployer_says_otherwise(
+    options: dict[str, Any], multiprocess: bool
+) -> None:
+    assert (await environ_of(options=options))["wsgi.multiprocess"] is multiprocess
+
+
+@pytest.mark.clause("W-ENV-21", "W-ENV-15")
 async def test_the_other_wsgi_keys_are_constant() -> None:
     environ = await environ_of()
     assert environ["wsgi.version"] == (1, 0)
     assert type(environ["wsgi.version"]) is tuple
-    assert environ["wsgi.multiprocess"] is True
     assert environ["wsgi.run_once"] is False
 
 

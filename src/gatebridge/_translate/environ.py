@@ -26,6 +26,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
     body: InputStream | None = None,
     errors: ErrorStream | None = None,
     multithread: bool = True,
+    multiprocess: bool = True,
     duplicate_header_limit: int | None = None,
 ) -> WSGIEnvironment:
     """Translate the scope of an HTTP request into a WSGI environ.
@@ -37,6 +38,8 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         errors: For ``wsgi.errors``: a text stream. ``sys.stderr`` if None.
         multithread: For ``wsgi.multithread``: whether another thread may call the application
             while this request runs.
+        multiprocess: For ``wsgi.multiprocess``: whether another process may do so. True is the safe
+            answer where that is not known.
         duplicate_header_limit: How often a header may come; None for any number, which is joined
             in linear time.
 
@@ -86,7 +89,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr if errors is None else errors,
         "wsgi.multithread": multithread,
-        "wsgi.multiprocess": True,
+        "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         "asgi.scope": scope,
     }
