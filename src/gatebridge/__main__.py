@@ -99,9 +99,11 @@ def _check(options: Namespace) -> int:
         return subprocess.run(  # noqa: S603 - this very interpreter
             [sys.executable, "-c", _APPLICATION_FIRST, *arguments], check=False
         ).returncode
-    if name is not None:
-        _load(options)
-    findings = check_host() if name is None else check_import()
+    if name is None:
+        findings = check_host()
+    else:
+        loaded = _load(options)
+        findings = check_import(loaded.app if loaded.interface == "wsgi" else None)
     for finding in findings:
         print(f"{finding.severity}: {finding.name}: {finding.problem}\n    {finding.remedy}")
     hurts = any(finding.severity == "error" for finding in findings)

@@ -13,6 +13,7 @@ from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._interface import interface
 from gatebridge._lifespan_shim import LifespanShim
 from gatebridge._translate.mounts import by_prefix
+from gatebridge._undeclared_length import needs_length
 from gatebridge._wsgi_to_asgi import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -40,8 +41,10 @@ class Living(Protocol):
 def to_asgi(app: AnyApplication) -> ASGIApplication:
     """Return the application itself if it is an ASGI application, else within `WsgiToAsgi`.
 
-    The adapter has its default arguments. An application that starts and ends, as `WsgiMounts`
-    does, does so with the lifespan of the result.
+    The adapter has its default arguments, except that it spools request bodies without a length
+    (``spool_bodies``) for every application but Flask and Pyramid, which read such bodies
+    themselves. An application that starts and ends, as `WsgiMounts` does, does so with the lifespan
+    of the result.
 
     Args:
         app: As for `interface`.
@@ -63,7 +66,7 @@ def adapt_wsgi(app: WSGIApplication, *, multiprocess: bool = True) -> ASGIApplic
         app: The application.
         multiprocess: As for `WsgiToAsgi`.
     """
-    adapted = WsgiToAsgi(app, multiprocess=multiprocess)
+    adapted = WsgiToAsgi(app, spool_bodies=needs_length(app), multiprocess=multiprocess)
     return LifespanShim(adapted, _life_of(app)) if isinstance(app, Living) else adapted
 
 

@@ -27,8 +27,8 @@ class AsgiMounts:
 
     The longest prefix counts, and ends where a segment ends: ``/api`` has ``/api`` and ``/api/x``,
     but not ``/apiary``. It moves into ``root_path``, as with Starlette's ``Mount``; ``path`` and
-    ``raw_path`` stay whole. WSGI applications are served by `WsgiToAsgi`; pass one of your own to
-    give it options.
+    ``raw_path`` stay whole. WSGI applications are adapted as by `to_asgi`; pass a `WsgiToAsgi`
+    of your own to give it options.
 
     All lifespans run: the default application's first, then the others in the order given, and
     they end in reverse. If one fails to start, those before it are shut down, and the server is

@@ -10,6 +10,7 @@ import anyio
 from gatebridge._adapt import Living
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
+from gatebridge._undeclared_length import needs_length
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 
 
@@ -45,6 +46,14 @@ def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
         wsgi = "as it is"
     yield f"on an ASGI server: {asgi}"
     yield f"on a WSGI server:  {wsgi}"
+    if application.interface == "wsgi":
+        yield f"chunked uploads:   {_chunked_uploads(application.app)}"
+
+
+def _chunked_uploads(app: object) -> str:
+    if needs_length(app):
+        return "spooled by gatebridge.auto; in code: WsgiToAsgi(app, spool_bodies=True)"
+    return "streamed; the application reads a body without a length"
 
 
 def _try_lifespan(app: ASGIApplication) -> str:

@@ -55,17 +55,16 @@ class WsgiToAsgi:
         max_body_size: The largest request body in bytes, at least 0; larger ones are answered 413.
             None for any.
         spool_bodies: Whether to receive a request body without a declared length (a chunked upload)
-            before the application is called, and to set ``CONTENT_LENGTH``. Some frameworks need
-            it, among them Django, Bottle and CherryPy: they take a body without a length for empty,
-            or answer 411. ``wsgi.input`` is then a seekable file, in memory up to ``window_bytes``
-            and larger on disk, as `tempfile` chooses. Bodies with a declared length are still
-            streamed. False to stream all of them, for an application that reads to the end.
+            before calling the application, and to set ``CONTENT_LENGTH``. Django, Bottle, Falcon
+            and CherryPy need it: they take a body without a length for empty, or answer 411.
+            ``wsgi.input`` is then a seekable file, in memory up to ``window_bytes``, otherwise a
+            temporary file on disk. Bodies with a declared length are still streamed.
         duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
             too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
             any number.
         multiprocess: For ``wsgi.multiprocess``: whether another process may serve the same
-            application at the same time. False on a server of one process, for debuggers that
-            keep their state in memory.
+            application at the same time. Pass False on a single-process server if a debugger, such
+            as pyramid_debugtoolbar, needs that.
         environ: Name-value pairs to put into each environ, in place of what the request gives under
             the same name. Names that begin with ``wsgi.`` are ignored, with a warning; CGI names
             (without a dot) must have a native string.

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
+from gatebridge._undeclared_length import needs_length
 
 __all__ = ["Finding", "check_host", "check_import"]
 
@@ -76,12 +77,25 @@ def _findings() -> Iterator[Finding]:
         )
 
 
-def check_import() -> list[Finding]:
+def check_import(wsgi_app: object | None = None) -> list[Finding]:
     """Return what `check_host` does, and what fails if a server imports before it forks.
 
     For a process that has imported the application and done nothing else.
+
+    Args:
+        wsgi_app: The application, if it is a WSGI application: what `WsgiToAsgi` needs for it is
+            noted too. It is not called.
     """
     findings = check_host()
+    if wsgi_app is not None and needs_length(wsgi_app):
+        findings.append(
+            Finding(
+                "chunked uploads",
+                "the application may take a request body without Content-Length for empty",
+                "pass spool_bodies=True to WsgiToAsgi; to_asgi, serve and gatebridge.auto do that",
+                "note",
+            )
+        )
     if runs_a_loop() and not any(finding.name == "fork" for finding in findings):
         problem = "the import starts an event loop, and with it the application: also in a master "
         problem += "that imports it before it forks (uWSGI; Gunicorn with preload_app)"

@@ -63,10 +63,12 @@ async def failing(scope, receive, send):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working directory, with the module ``site_of_test``."""
+    """The working directory, with the modules ``site_of_test`` and ``site_of_flask``."""
     (tmp_path / "site_of_test.py").write_text(_SITE)
+    (tmp_path / "site_of_flask.py").write_text("import flask\napp = flask.Flask('site')\n")
     (tmp_path / "broken_site.py").write_text("1 / 0\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    sys.modules.pop("site_of_test", None)
+    for name in ("site_of_test", "site_of_flask"):
+        sys.modules.pop(name, None)

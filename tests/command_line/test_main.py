@@ -79,6 +79,19 @@ def test_inspect_tells_of_a_wsgi_application(capsys: pytest.CaptureFixture[str])
     assert "on a WSGI server: as it is\n" in text
 
 
+@pytest.mark.clause("D-13")
+def test_inspect_tells_how_the_body_of_a_chunked_upload_comes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    advice = "in code: WsgiToAsgi(app, spool_bodies=True)"
+    assert advice in said(capsys, "inspect", "site_of_test:wsgi")
+    assert "chunked uploads" not in said(capsys, "inspect", "site_of_test:asgi")
+    pytest.importorskip("flask")
+    text = said(capsys, "inspect", "site_of_flask:app")
+    assert "chunked uploads: streamed" in text
+    assert advice not in text
+
+
 def test_inspect_tells_of_an_asgi_application(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "inspect", "site_of_test:asgi")
     assert "interface: asgi\n" in text
@@ -128,6 +141,27 @@ def test_check_finds_what_hurts(
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     assert main(["check"]) == 1
     assert capsys.readouterr().out.startswith("error: uwsgi: without its option enable-threads")
+
+
+@pytest.mark.clause("D-13")
+@pytest.mark.parametrize(
+    ("name", "noted"),
+    [("site_of_test:wsgi", True), ("site_of_test:asgi", False), ("site_of_flask:app", False)],
+)
+def test_check_notes_an_application_that_may_need_the_length_of_a_body(
+    name: str, noted: bool
+) -> None:
+    if "flask" in name:
+        pytest.importorskip("flask")
+    run = subprocess.run(
+        python("gatebridge", "check", name),
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+        check=True,
+    )
+    assert ("note: chunked uploads: " in run.stdout) is noted
+    assert ("pass spool_bodies=True to WsgiToAsgi" in run.stdout) is noted
 
 
 _PATCH = "import gevent.monkey; gevent.monkey.patch_all()\n"

@@ -226,8 +226,17 @@ def test_the_application_is_told_that_there_is_one_process() -> None:
     assert served_here("site_of_test:processes")[0] == "of one"
 
 
-@pytest.mark.clause("W-ENV-20", "D-17")
-def test_on_uvicorn_it_is_told_the_same() -> None:
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        pytest.param("processes", "of one", marks=pytest.mark.clause("W-ENV-20", "D-17")),
+        pytest.param("wsgi", "body in threads", marks=pytest.mark.clause("D-13")),
+    ],
+)
+def test_on_uvicorn_it_is_told_of_one_process_and_of_the_length_of_a_chunked_upload(
+    name: str, answer: str
+) -> None:
     pytest.importorskip("uvicorn")
-    with served("site_of_test:processes", uvicorn=True) as server:
-        assert ask(server.line().rpartition(": ")[2]) == "of one"
+    with served(f"site_of_test:{name}", uvicorn=True) as server:
+        url = server.line().rpartition(": ")[2]
+        assert ask(url, (part for part in (b"bo", b"dy"))) == answer

@@ -37,8 +37,8 @@ concurrent requests, a client that leaves, and a stop while a request runs. ASGI
 also checked with the lifespan, its state, a background task and server-sent events, and the
 application without a framework (plain) with `write()` and `wsgi.file_wrapper`.
 
-Django and Bottle treat a body without Content-Length as empty, on any server; their sites read such
-a body from `wsgi.input` (`tests/frameworks/test_undeclared_length.py`).
+Django, Bottle and Falcon take a body without Content-Length for empty, so `gatebridge.auto` spools
+it for them (`spool_bodies`). Flask and Pyramid read it as it arrives.
 """
 
 

@@ -38,9 +38,7 @@ def upload() -> dict[str, Any]:
 
 @app.post("/body")
 def body() -> dict[str, Any]:
-    # Bottle takes a body without Content-Length for empty; the server's own stream has it.
-    stream = request.body if "CONTENT_LENGTH" in request else request["wsgi.input"]
-    return digest(parts_of(stream))
+    return digest(parts_of(request.body))
 
 
 @app.get("/page")

@@ -37,7 +37,7 @@ class Upload:
 
 class Body:
     def on_post(self, req: Request, resp: Response) -> None:
-        resp.media = digest(parts_of(req.stream))
+        resp.media = digest(parts_of(req.bounded_stream))
 
 
 class Page:
