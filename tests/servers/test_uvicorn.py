@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flask
@@ -123,29 +124,33 @@ class Server(uvicorn.Server):
         self.ready.set()
 
 
-@pytest.fixture(
-    scope="module", params=[(http, loop) for http in _HTTP for loop in _LOOPS], ids="-".join
-)
-def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int, Gates]]:
-    """Run a server in a thread; give its address and the events of its application."""
-    http, loop = request.param
+@contextmanager
+def running(app: Any, http: Any, loop: Any) -> Iterator[tuple[str, int]]:
+    """Run a server in a thread; give its address."""
     require(missing(http, loop))
-    gates = Gates()
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        WsgiToAsgi(make_app(gates)), http=http, loop=loop, lifespan="on", log_config=None
-    )
+    config = uvicorn.Config(app, http=http, loop=loop, lifespan="on", log_config=None)
     server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
         assert server.ready.wait(HANG)
-        yield ("127.0.0.1", listener.getsockname()[1], gates)
+        yield listener.getsockname()
     finally:
         server.should_exit = True
         thread.join(HANG)
         listener.close()
     assert not thread.is_alive()  # the lifespan's shutdown was answered
+
+
+@pytest.fixture(
+    scope="module", params=[(http, loop) for http in _HTTP for loop in _LOOPS], ids="-".join
+)
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int, Gates]]:
+    """Give the address of a server, and the events of its application."""
+    gates = Gates()
+    with running(WsgiToAsgi(make_app(gates)), *request.param) as (host, port):
+        yield host, port, gates
 
 
 @pytest.fixture
@@ -223,6 +228,55 @@ def test_a_chunked_upload_is_read_to_its_end(client: httpx.Client, parts: list[b
     response = client.post("/length", content=iter(parts))
     assert response.request.headers["transfer-encoding"] == "chunked"
     assert response.json() == {"length": sum(map(len, parts))}
+
+
+_HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+_CHUNKS = [b"3\r\nabc\r\n", b"4\r\ndefg\r\n"]
+_END = b"0\r\n\r\n"
+_CUTS = {  # what is sent at a time, each after the last has been received
+    "one segment": [_HEAD + b"".join(_CHUNKS) + _END],
+    "head apart": [_HEAD, b"".join(_CHUNKS) + _END],
+    "end apart": [_HEAD + b"".join(_CHUNKS), _END],
+    "all apart": [_HEAD, *_CHUNKS, _END],
+    "within a chunk": [_HEAD + _CHUNKS[0][:4], _CHUNKS[0][4:] + _CHUNKS[1] + _END],
+}
+
+
+@pytest.mark.clause("D-13")
+@pytest.mark.parametrize(("spool", "length"), [(True, b"7"), (False, b"None")])
+@pytest.mark.parametrize("http", _HTTP)
+def test_a_chunked_upload_looks_the_same_however_it_is_cut(
+    http: str, spool: bool, length: bytes
+) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        body = environ["wsgi.input"].read()
+        return [f"{environ.get('CONTENT_LENGTH')} {body.decode()}".encode()]
+
+    received = threading.Semaphore(0)
+    adapted = WsgiToAsgi(app, spool_bodies=spool)
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def watch() -> Any:
+            message = await receive()
+            if message.get("body"):
+                received.release()
+            return message
+
+        await adapted(scope, watch, send)
+
+    with running(watched, http, "asyncio") as address:
+        for cut, segments in _CUTS.items():
+            with socket.create_connection(address, HANG) as connection:
+                for segment in segments:
+                    connection.sendall(segment)
+                    if segment not in (_HEAD, _END):
+                        assert received.acquire(timeout=HANG)
+                with connection.makefile("rb") as file:
+                    answer = file.read()
+            assert answer.endswith(b"\r\n\r\n" + length + b" abcdefg"), cut
+            while received.acquire(blocking=False):  # of a segment that was received in parts
+                pass
 
 
 @pytest.mark.clause("W-BODY-01", "W-BODY-02", "D-26")
