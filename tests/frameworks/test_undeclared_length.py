@@ -19,7 +19,7 @@ from wsgi_to_asgi.host import Host, request_messages
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("D-13")]
 
-CHUNKED = (b"transfer-encoding", b"chunked")
+CHUNKED = [(b"host", b"example.org"), (b"transfer-encoding", b"chunked")]
 
 Make = Callable[[], Any]
 
@@ -29,6 +29,18 @@ def bottle_app() -> Any:
     app = bottle.Bottle()
     app.post("/", callback=lambda: bottle.request.body.read())
     return app
+
+
+def cherrypy_app() -> Any:
+    cherrypy = pytest.importorskip("cherrypy")
+    cherrypy.config.update({"environment": "embedded"})  # no log on the screen
+
+    class Root:
+        @cherrypy.expose  # type: ignore[untyped-decorator, unused-ignore]
+        def index(self) -> bytes:
+            return bytes(cherrypy.request.body.read())
+
+    return cherrypy.Application(Root(), "")
 
 
 def django_app() -> Any:
@@ -79,6 +91,7 @@ def plain_app() -> Any:
 
 FRAMEWORKS = [
     pytest.param(bottle_app, True, id="bottle"),
+    pytest.param(cherrypy_app, True, id="cherrypy"),
     pytest.param(django_app, True, id="django"),
     pytest.param(falcon_app, True, id="falcon"),
     pytest.param(flask_app, False, id="flask"),
@@ -109,7 +122,7 @@ def test_what_a_framework_reads_without_a_length(make: Make, needs: bool) -> Non
 async def test_every_framework_sees_the_body_behind_to_asgi(
     make: Make, needs: bool, parts: list[bytes]
 ) -> None:
-    host = Host(*parts, method="POST", path=path_of(make), headers=[CHUNKED])
+    host = Host(*parts, method="POST", path=path_of(make), headers=CHUNKED)
     await host.serve(ending(to_asgi(make())))
     assert host.body.endswith(b"body")
 
@@ -119,7 +132,7 @@ async def test_every_framework_sees_the_body_behind_to_asgi(
 async def test_without_spooling_a_framework_sees_it_or_not_however_it_arrives(
     make: Make, needs: bool, parts: list[bytes]
 ) -> None:
-    host = Host(*parts, method="POST", path=path_of(make), headers=[CHUNKED])
+    host = Host(*parts, method="POST", path=path_of(make), headers=CHUNKED)
     await host.serve(adapter(make()))
     assert host.body.endswith(b"body") is not needs
 
@@ -134,7 +147,7 @@ async def test_flask_is_called_before_all_of_the_body_is_there() -> None:
         called()
         return bytes(flask.request.get_data())
 
-    host = Host(b"bo", open_end=True, method="POST", headers=[CHUNKED])
+    host = Host(b"bo", open_end=True, method="POST", headers=CHUNKED)
     async with host.background(ending(to_asgi(app))):
         await called.reached()
         host.feed(*request_messages(b"dy"))
@@ -146,7 +159,7 @@ async def test_an_application_that_is_mounted_sees_the_body() -> None:
     mounts = AsgiMounts(plain_app(), {"/mounted": plain_app()})
     for path, served in ("/", mounts.default), ("/mounted", mounts.mounts["/mounted"]):
         ending(served)  # type: ignore[type-var]
-        host = Host(b"bo", b"dy", method="POST", path=path, headers=[CHUNKED])
+        host = Host(b"bo", b"dy", method="POST", path=path, headers=CHUNKED)
         await host.serve(mounts)
         assert host.body == b"body"
 
