@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gatebridge import LifespanManager
 from gatebridge._bodies import spool
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (
@@ -309,6 +310,21 @@ async def test_a_request_cancelled_while_the_disk_is_written_calls_nothing(disk:
         scope.cancel()
     writes.open()
     assert host.sent == []
+
+
+@pytest.mark.clause("A-LIFE-12", "W-CALL-04")
+async def test_a_body_that_does_not_come_holds_up_no_shutdown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    served = spooling(not_to_be_called, shutdown_timeout=0)
+    host = Host(b"x" * (WINDOW + 1), open_end=True, method="POST", headers=[CHUNKED])
+    async with host.background(served):
+        await statistics_say(served, stalled=1)
+        async with LifespanManager(served):
+            pass
+        host.disconnect()
+    assert host.sent == []
+    assert caplog.messages == ["still running 0 seconds after shutdown began, abandoned: POST '/'"]
 
 
 @pytest.mark.clause("W-ERR-01")
