@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from gatebridge import AsgiToWsgi
-from gatebridge._concurrency import host_threads
-from gatebridge._concurrency import per_process
+from gatebridge._concurrency import host_threads, per_process
 from gatebridge.checks import Finding, check_host, check_import
 
 Stand = Callable[..., None]

@@ -136,16 +136,18 @@ def test_a_loop_that_has_ended_says_so_every_time() -> None:
 
 async def test_a_callback_whose_caller_is_interrupted_keeps_no_other_from_running() -> None:
     """By a signal handler that raises, whether the loop was woken by then or not."""
-    handle, ran = current_loop(), anyio.Event()
+    handle = current_loop()
     schedule = handle._schedule
 
-    def interrupted(callback: Any) -> None:
-        if woken:
-            schedule(callback)
+    def interrupted_before(callback: Any) -> None:
+        raise KeyboardInterrupt
+
+    def interrupted_after(callback: Any) -> None:
+        schedule(callback)
         raise KeyboardInterrupt
 
     with anyio.fail_after(HANG):
-        for woken in (False, True):
+        for interrupted in (interrupted_before, interrupted_after):
             handle._schedule = interrupted
             with pytest.raises(KeyboardInterrupt):
                 handle.call_soon(lambda: None)

@@ -515,7 +515,7 @@ def _no_thread(thread: threading.Thread) -> None:
 )
 @pytest.mark.parametrize("stalls", [False, True])
 def test_nobody_waits_for_a_new_thread_to_run(make_pool: Any, stalls: bool) -> None:
-    """Which takes it the interpreter's lock: an event loop would stand still beside busy threads."""
+    """To run takes the interpreter's lock: beside busy threads an event loop would stand still."""
     pool = make_pool(threads=1)
     first, second = Job("first"), Job("second")
     pool.submit(first)
