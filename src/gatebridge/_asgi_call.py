@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, NamedTuple, TypeAlias
 
+from gatebridge._asgi_disconnects import is_disconnect, stems_from
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
@@ -99,6 +100,9 @@ class AsgiCall:
     _ignored = 0  # bytes sent after that
     _departed = False  # the thread has left before it gave out all of that
     _told = False  # the application knows that it, or the client, has left
+    _failed = (
+        False  # the thread was given an error in place of the rest, and so was the application
+    )
     _cut_off = False  # the task was cancelled by us
 
     def __init__(
@@ -155,25 +159,32 @@ class AsgiCall:
     # --- how it ends ------------------------------------------------------------------------------
 
     def _finish(self, error: BaseException | None) -> None:
-        """Tell whoever needs to know how the task ended."""
+        """Report how the task ended to whoever needs to know."""
         self._ended(self)
         self._cancel = None
-        if self._cut_off:
-            if error is not None and self._departed:
-                _logger.debug("%s: cut off, and raised %.200r", self, error)
-        elif not (self._complete or self._departed):
+        if not (self._complete or self._departed):
             self._fail(error)
-        elif error is None:
-            pass
-        elif self._departed and self._told:
-            _logger.debug("%s: an error after the client had left", self, exc_info=error)
-        elif self._ignored > self._window:  # as of a GET's stream that answers a HEAD
-            _logger.debug(
-                "%s: an error after it was told that nobody takes more", self, exc_info=error
-            )
+        elif error is not None:
+            self._log(error)
+
+    def _log(self, error: BaseException) -> None:
+        """Log what the server does not get to see: as an error, unless we have caused it."""
+        if self._cut_off:
+            when = "after it was cancelled"
+        elif self._failed:
+            when = "after its response had failed"
+        elif self._departed:
+            when = "after its client had disconnected"
         else:
-            when = "after the client had left" if self._departed else "after the whole response"
-            _logger.error("%s: an error %s", self, when, exc_info=error)
+            when = "after its response was complete"
+        if self._failed and stems_from(error, _is_ours):
+            expected = True  # the server has raised it already
+        else:
+            expected = (self._told or self._cut_off) and is_disconnect(error)
+        if expected:
+            _logger.debug("%s: the application ended %s", self, when, exc_info=error)
+        else:
+            _logger.error("%s: the application raised %s", self, when, exc_info=error)
 
     def _fail(self, error: BaseException | None) -> None:
         """Let the thread raise why the response does not become whole."""
@@ -352,6 +363,7 @@ class AsgiCall:
                 if allowed := body[: self._remaining]:
                     self.tasks.put(allowed)
                 error = wrong_length(missing)
+                self._failed = True
                 try:
                     self._fail(error)
                     raise error
@@ -409,6 +421,7 @@ class AsgiCall:
             pass  # nothing counts any more
         self._ignored += BLOCK_OVERHEAD
         if self._ignored > self._window:
+            self._told = True
             raise ClientDisconnected("send", "the response was complete long before")
 
     def _disconnected(self) -> ClientDisconnected:
@@ -424,6 +437,10 @@ def raisable(error: BaseException) -> Exception:
     fitting = AsgiAppError("application", f"raised {type(error).__name__}, which may not leave it")
     fitting.__cause__ = error
     return fitting
+
+
+def _is_ours(error: BaseException) -> bool:
+    return isinstance(error, AsgiAppError)
 
 
 def wrong_length(missing: int) -> AsgiAppError:

@@ -131,10 +131,11 @@ def test_of_a_later_surplus_the_allowed_part_is_delivered(
 
 
 @pytest.mark.clause("D-30", "A-HTTP-29")
+@pytest.mark.parametrize("bug", [False, True])
 def test_after_a_surplus_nobody_takes_any_more(
-    adapt: Adapt, caplog: pytest.LogCaptureFixture
+    adapt: Adapt, bug: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The application learns of it as of a client that left."""
+    """The application learns of it as of a client that left; the server has the error already."""
     caplog.set_level(logging.WARNING, "gatebridge")
     ended = Event()
 
@@ -143,20 +144,21 @@ def test_after_a_surplus_nobody_takes_any_more(
         await receive()
         await send(start(200, (b"content-length", b"1")))
         await send(body(b"a", more=True))
-        with pytest.raises(AsgiAppError, match="content-length"):
+        with pytest.raises(AsgiAppError, match="content-length") as caught:
             await send(body(b"b", more=True))
         assert await receive() == {"type": "http.disconnect"}
         with pytest.raises(ClientDisconnected):
             await send(body())
         ended.set()
-        raise ZeroDivisionError("of the app")
+        raise ZeroDivisionError("of the app") from (None if bug else caught.value)
 
     adapter = adapt(app)
     with pytest.raises(AsgiAppError, match="content-length"):
         Host().serve(adapter)
     adapter.close()
     assert ended.is_set()
-    assert caplog.messages == []
+    message = "GET '/': the application raised after its response had failed"
+    assert caplog.messages == [message] * bug
 
 
 @pytest.mark.clause("H-MSG-07")

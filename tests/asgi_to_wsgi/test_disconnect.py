@@ -6,7 +6,11 @@ cancelled, for it may have to clean up.
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+import importlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -21,6 +25,10 @@ from gatebridge.errors import AsgiAppError, ClientDisconnected
 from gatebridge.types import Receive, Scope, Send
 
 pytestmark = pytest.mark.direction("a2w")
+
+GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # from Python 3.11 on
+if GROUP is None:
+    GROUP = importlib.import_module("exceptiongroup").BaseExceptionGroup  # which anyio needs there
 
 DISCONNECT = {"type": "http.disconnect"}
 
@@ -111,14 +119,116 @@ def test_a_send_that_waits_raises(adapt: Adapt) -> None:
     ended.happens()
 
 
+def lets_it_out(error: OSError) -> None:
+    raise error
+
+
+def raises_from_it(error: OSError) -> None:
+    raise ZeroDivisionError from error
+
+
+def raises_from_what_was_raised_from_it(error: OSError) -> None:
+    try:
+        raise LookupError from error
+    except LookupError as exc:
+        raise ZeroDivisionError from exc
+
+
+def raises_in_its_place(error: OSError) -> None:
+    try:
+        raise error
+    except OSError:
+        raise GeneratorExit from None
+
+
+def raises_a_group(error: OSError) -> None:
+    cause = ZeroDivisionError()
+    cause.__cause__ = error
+    raise GROUP("", [error, GROUP("", [cause])])
+
+
+def is_cancelled(_: OSError) -> None:
+    raise asyncio.CancelledError
+
+
 @pytest.mark.clause("D-30", "A-CORE-12", "A-HTTP-30")
 @pytest.mark.parametrize(
     "reaction",
-    ["lets it out", "raises from it", "raises another", "returns", "raises GeneratorExit"],
+    [
+        lets_it_out,
+        raises_from_it,
+        raises_from_what_was_raised_from_it,
+        raises_in_its_place,
+        raises_a_group,
+        is_cancelled,
+    ],
 )
 def test_what_the_application_makes_of_it_is_logged_at_debug_level_only(
-    adapt: Adapt, reaction: str, caplog: pytest.LogCaptureFixture
+    adapt: Adapt, reaction: Callable[[OSError], None], caplog: pytest.LogCaptureFixture
 ) -> None:
+    (record,) = reacting(adapt, reaction, caplog)
+    assert record.levelno == logging.DEBUG
+    assert record.message == "GET '/left': the application ended after its client had disconnected"
+
+
+def has_a_bug(error: OSError) -> None:
+    try:
+        raise error
+    except OSError:
+        undefined_name  # type: ignore[name-defined] # noqa: B018, F821
+
+
+def has_a_bug_deeper(error: OSError) -> None:
+    try:
+        has_a_bug(error)
+    except NameError as exc:
+        raise LookupError from exc
+
+
+def raises_another(_: OSError) -> None:
+    raise ZeroDivisionError
+
+
+def loses_another_connection(_: OSError) -> None:
+    raise ConnectionResetError("of a database")
+
+
+def raises_a_group_with_a_bug(error: OSError) -> None:
+    raise GROUP("", [error, GROUP("", [ZeroDivisionError()])])
+
+
+def raises_a_circle(_: OSError) -> None:
+    first, second = ZeroDivisionError(), LookupError()
+    first.__cause__, second.__cause__ = second, first
+    raise first
+
+
+@pytest.mark.clause("D-30", "A-CORE-12")
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        has_a_bug,
+        has_a_bug_deeper,
+        raises_another,
+        loses_another_connection,
+        raises_a_group_with_a_bug,
+        raises_a_circle,
+    ],
+)
+def test_a_bug_in_its_reaction_is_logged_as_an_error(
+    adapt: Adapt, reaction: Callable[[OSError], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Although Python puts the disconnect into its context."""
+    (record,) = reacting(adapt, reaction, caplog)
+    assert record.levelno == logging.ERROR
+    assert record.message == "GET '/left': the application raised after its client had disconnected"
+    assert record.exc_info is not None
+
+
+def reacting(
+    adapt: Adapt, reaction: Callable[[OSError], None], caplog: pytest.LogCaptureFixture
+) -> list[logging.LogRecord]:
+    """Return the records of an application that reacts in this way to a `send` that raises."""
     caplog.set_level(logging.DEBUG, "gatebridge")
 
     @http
@@ -128,27 +238,29 @@ def test_what_the_application_makes_of_it_is_logged_at_debug_level_only(
             while True:
                 await send(body(b"x" * 1000, more=True))
         except OSError as exc:
-            if reaction == "lets it out":
-                raise
-            if reaction == "raises from it":
-                raise ZeroDivisionError from exc
-            if reaction == "raises GeneratorExit":
-                raise GeneratorExit from None
-        if reaction == "raises another":
-            raise ZeroDivisionError("of the app")
+            reaction(exc)
 
     adapter = adapt(app, window_bytes=3000, lifespan="off")
     host = Host(path="/left").call(adapter)
     host.close()
     adapter.close()
-    assert levels(caplog) == ({logging.DEBUG} if reaction != "returns" else set())
-    assert all("GET '/left'" in message for message in caplog.messages)
+    return caplog.records
 
 
 @pytest.mark.clause("D-30", "A-HTTP-32")
-def test_an_error_after_http_disconnect_is_logged_at_debug_level_only(
-    adapt: Adapt, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (ClientDisconnected("receive"), logging.DEBUG),
+        (asyncio.CancelledError(), logging.DEBUG),
+        (ConnectionError("of the app"), logging.ERROR),
+        (OSError(28, "No space left on device"), logging.ERROR),
+    ],
+)
+def test_what_it_raises_after_http_disconnect(
+    adapt: Adapt, error: BaseException, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Only what means nothing but the disconnect is no error; nobody else would see the others."""
     caplog.set_level(logging.DEBUG, "gatebridge")
 
     @http
@@ -157,12 +269,12 @@ def test_an_error_after_http_disconnect_is_logged_at_debug_level_only(
         await send(start())
         await send(body(b"a", more=True))
         assert await receive() == DISCONNECT
-        raise ConnectionError("of the app")
+        raise error
 
     adapter = adapt(app, lifespan="off")
     Host().call(adapter).close()
     adapter.close()
-    assert levels(caplog) == {logging.DEBUG}
+    assert levels(caplog) == {level}
 
 
 @pytest.mark.clause("D-30")
@@ -188,7 +300,7 @@ def test_an_error_that_has_nothing_to_do_with_it_is_logged(
     adapter.close()
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "GET '/left'" in record.message
+    assert record.message == "GET '/left': the application raised after its client had disconnected"
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
 

@@ -395,7 +395,7 @@ def _failures() -> Iterator[tuple[str, Ending]]:
         )  # fmt: skip
     yield "an upload is too large", Ending(
         reads, host={**CHUNKED, "body": [b"abc"]}, adapter={"max_body_size": 2},
-        response=b"body: over the limit of 2 bytes\n", level=logging.INFO,
+        response=b"body: over the limit of 2 bytes\n", level=logging.ERROR,
     )  # fmt: skip
     timeout: dict[str, Any] = {"response_timeout": 0.02}
     yield (

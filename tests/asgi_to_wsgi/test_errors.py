@@ -133,7 +133,9 @@ def test_after_the_response_it_is_logged(
     adapter.close()
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     for record in caplog.records:
-        assert "GET '/late'" in record.message
+        assert (
+            record.message == "GET '/late': the application raised after its response was complete"
+        )
         assert record.exc_info is not None
         assert record.exc_info[1] is error
 
@@ -428,3 +430,29 @@ def test_background_work_that_close_cuts_off_is_named(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert "GET '/cut'" in record.message
+
+
+@pytest.mark.clause("D-36")
+def test_a_bug_in_its_reaction_to_being_cut_off_is_logged(
+    adapt: Adapt, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    started = Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sending(start(), body(b"x"))(scope, receive, send)
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            undefined_name  # type: ignore[name-defined] # noqa: B018, F821
+
+    adapter = adapt(app, shutdown_timeout=0, lifespan="off")
+    Host(path="/cut").serve(adapter)
+    started.happens()
+    adapter.close()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.message == "GET '/cut': the application raised after it was cancelled"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is NameError

@@ -11,6 +11,7 @@ from asgi_to_wsgi.apps import Event, body, echo, http, receive_all, sending, sta
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
 from gatebridge import AsgiToWsgi
+from gatebridge.errors import ClientDisconnected
 from gatebridge.types import Receive, Scope, Send
 
 pytestmark = pytest.mark.direction("a2w")
@@ -84,7 +85,7 @@ def test_an_undeclared_one_is_refused_as_soon_as_it_is_over(
             await send(start())
         seen.extend(await receive_all(receive))
         ended.set()
-        raise ZeroDivisionError("of the app")
+        raise ClientDisconnected("of the app")
 
     adapter = adapt(app, max_body_size=10, lifespan="off")
     host = Host(list(parts), length=None, method=method, **TERMINATED).serve(adapter)
