@@ -371,10 +371,44 @@ def test_a_port_may_have_leading_zeros() -> None:
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("server.example", "80")
 
 
+@pytest.mark.clause("H-HDR-09", "D-08", "CGI-11", "H-URI-05")
+@pytest.mark.parametrize(
+    ("port", "expected"),
+    [
+        ("65535", "65535"),
+        ("65536", "443"),
+        ("99999", "443"),
+        ("0", "443"),
+        ("9" * 5000, "443"),
+        ("0" * 5000 + "81", "81"),
+    ],
+)
+@pytest.mark.parametrize("host", ["server.example", "[2001:db8::1]"])
+def test_a_port_that_no_address_can_have_is_not_taken_over(
+    host: str, port: str, expected: str
+) -> None:
+    """``port`` is ``*DIGIT``, so that such a Host is valid; int() takes 4300 digits at most."""
+    headers = [(b"host", f"{host}:{port}".encode())]
+    environ = environ_from_scope(make_scope(headers=headers, server=None, scheme="https"))
+    assert environ["HTTP_HOST"] == f"{host}:{port}"
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (host, expected)
+
+
 @pytest.mark.clause("H-HDR-09")
 @pytest.mark.parametrize(
     "host",
-    [b"a b", b"a/b", b"user@a", b"a:port", b"a:99999", b"[::1", b"a?b", b"a\\b", b"\xc3\xa9.de"],
+    [
+        b"a b",
+        b"a/b",
+        b"user@a",
+        b"a:port",
+        b"a:-1",
+        b"a:1:2",
+        b"[::1",
+        b"a?b",
+        b"a\\b",
+        b"\xc3\xa9.de",
+    ],
 )
 def test_an_invalid_host_is_refused(host: bytes) -> None:
     with pytest.raises(RequestError, match=r"^host: "):

@@ -106,6 +106,7 @@ def test_options_may_ask_for_the_server_itself(method: str, target: dict[str, st
         ("HTTPS://target.example:8443/x/", "/x/", b"target.example:8443"),
         ("http://user:secret@target.example/x", "/x", b"target.example"),
         ("http://[2001:db8::1]:81", "/", b"[2001:db8::1]:81"),
+        ("http://target.example:99999/x", "/x", b"target.example:99999"),
     ],
 )
 def test_the_authority_of_an_absolute_form_is_the_host(target: str, path: str, host: bytes) -> None:
