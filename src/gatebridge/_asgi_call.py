@@ -313,6 +313,8 @@ class AsgiCall:
             if self._head is not None:
                 raise AsgiAppError(kind, "sent twice")
             self._head = head_of(message)
+            if message.get("trailers"):
+                _logger.debug("%s: its trailers are dropped: WSGI cannot carry them", self)
         else:
             await self._send_extension(kind, message)
 
@@ -333,6 +335,8 @@ class AsgiCall:
             links = links_of(message)
             if links and not self._started:
                 self.tasks.put(links)
+        elif kind == "http.response.trailers":  # after the body they are ignored
+            raise AsgiAppError(kind, "sent before the end of the body")
         else:
             raise AsgiAppError("type", f"not a message of an HTTP response: {kind!r:.80}")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from asgi_to_wsgi.apps import Event, Message, body, http, sending, start
+from asgi_to_wsgi.apps import Event, Gate, Message, body, http, sending, start
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
 from gatebridge.errors import AsgiAppError
@@ -38,7 +38,10 @@ ANYTIME: dict[str, tuple[Any, str]] = {
         {"type": "http.response.push", "path": "/x", "headers": []},
         "http.response.push",
     ),
-    "trailers": ({"type": "http.response.trailers", "headers": []}, "http.response.trailers"),
+    "trailers before the end": (
+        {"type": "http.response.trailers", "headers": []},
+        "http.response.trailers: sent before ",
+    ),
     "debug": ({"type": "http.response.debug", "info": {}}, "http.response.debug"),
     "zero copy": ({"type": "http.response.zerocopysend", "file": 1}, "http.response.zerocopysend"),
     "early hints that were not offered": (
@@ -65,7 +68,6 @@ INSTEAD_OF_START: dict[str, tuple[Any, str]] = {
     "headers that are no pairs": ({**START, "status": 200, "headers": [b"abc"]}, "headers"),
     "headers of str": ({**START, "status": 200, "headers": [("a", "b")]}, "headers"),
     "a header with a line break": (start(200, (b"x-evil", b"a\r\nb: c")), "x-evil"),
-    "trailers announced": (start(200, trailers=True), "trailers"),
 }
 AFTER_START: dict[str, tuple[Any, str]] = {
     "a second start": (start(500), "http.response.start"),
@@ -133,9 +135,45 @@ def test_additional_keys_are_ignored(adapt: Adapt, streamed: bool) -> None:
     assert host.body == (b"ab" if streamed else b"a")
 
 
+@pytest.mark.clause("A-HTTP-28", "A-EXT-09", "D-38")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("parts", [[body(b"ab")], [body(b"a", more=True), body(b"b")]])
+def test_trailers_are_dropped(
+    adapt: Adapt, method: str, parts: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The response is delivered, and ends with its body, before any trailers come."""
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    gate, ended = Gate(), Event()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await sending(start(200, (b"trailer", b"x-sum"), trailers=True), *parts)(
+            scope, receive, send
+        )
+        await gate()
+        for more in (True, False):
+            trailers = [(b"x-sum", b"1")]
+            await send(
+                {"type": "http.response.trailers", "headers": trailers, "more_trailers": more}
+            )
+        ended.set()
+
+    adapter = adapt(app, lifespan="off")
+    host = Host(method=method, path="/sum").serve(adapter)
+    assert (host.code, host.body) == (200, b"ab" if method == "GET" else b"")
+    gate.open()
+    ended.happens()
+    adapter.close()
+    assert f"{method} '/sum': its trailers are dropped: WSGI cannot carry them" in caplog.messages
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
+
+
 @pytest.mark.clause("A-HTTP-28", "D-38")
-def test_trailers_may_be_denied(adapt: Adapt) -> None:
-    assert Host().serve(adapt(sending(start(trailers=False), body(b"x")))).body == b"x"
+def test_trailers_may_be_denied(adapt: Adapt, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "gatebridge")
+    app = sending(start(trailers=False), body(b"x"))
+    assert Host().serve(adapt(app, lifespan="off")).body == b"x"
+    assert caplog.messages == []
 
 
 @pytest.mark.clause("A-HTTP-28", "A-EXT-03", "A-CORE-13", "D-38", "D-40")

@@ -34,8 +34,6 @@ def head_of(message: Mapping[str, Any]) -> WsgiHead:
     """
     if "status" not in message:
         raise AsgiAppError("status", "missing in http.response.start")
-    if message.get("trailers"):
-        raise AsgiAppError("trailers", "not offered by the scope, for WSGI cannot carry them")
     headers = message.get("headers")
     return head_from_asgi(message["status"], () if headers is None else headers)
 
