@@ -155,6 +155,15 @@ def test_the_route_becomes_root_path(
         assert scope["raw_path"].decode() == outside + parent + requested
 
 
+def test_an_encoded_slash_that_the_server_left_in_the_path(site: Site, view: MakeView) -> None:
+    """As Cheroot does; Django itself does not decode it."""
+    app = Recorder()
+    Host(path="/api/a%2Fb c", REQUEST_URI="/api/a%2Fb%20c").serve(site(mount("api", view(app))))
+    scope = app.scopes.pop()
+    assert (scope["root_path"], scope["path"]) == ("/api", "/api/a/b c")
+    assert scope["raw_path"] == b"/api/a%2Fb%20c"
+
+
 def native(quoted: str) -> str:
     """Return what a WSGI server makes of a path."""
     return unquote_to_bytes(quoted).decode("latin-1")

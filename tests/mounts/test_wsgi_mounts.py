@@ -112,6 +112,23 @@ def test_what_is_mounted_can_be_seen(mounted: Any) -> None:
     assert mounts.mounts == {"/a": wsgi, "/own": own}
 
 
+@pytest.mark.clause("D-02", "D-43")
+def test_an_encoded_slash_that_the_server_left_in_the_path(mounted: Any) -> None:
+    """As Cheroot does: a WSGI application gets what the server gave, an ASGI application a path."""
+    scopes: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scopes.append(scope)
+        await respond(scope, receive, send)
+
+    mounts = mounted(named("default"), {"/asgi": app, "/wsgi": named("wsgi")})
+    ask(mounts, "/asgi/a%2Fb", REQUEST_URI="/asgi/a%2fb")
+    assert (scopes[0]["root_path"], scopes[0]["path"]) == ("/asgi", "/asgi/a/b")
+    assert scopes[0]["raw_path"] == b"/asgi/a%2fb"
+    assert ask(mounts, "/wsgi/a%2Fb", REQUEST_URI="/wsgi/a%2fb") == "wsgi /wsgi | /a%2Fb"
+
+
 # --- lifespans ------------------------------------------------------------------------------------
 
 STARTUPS = ["default startup", "b startup", "a startup"]

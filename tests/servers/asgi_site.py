@@ -172,6 +172,8 @@ ROUTES = {
 async def site(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
+    elif scope["path"].startswith("/paths/"):
+        await Response(send).text(f"{scope['path']} {scope['raw_path'].decode()}")
     else:
         await ROUTES[scope["path"]](scope, receive, Response(send))
 

@@ -19,6 +19,12 @@ def serve(name: str, listener: socket.socket) -> None:
         import waitress  # type: ignore[import-untyped, unused-ignore]
 
         waitress.serve(application, sockets=[listener], threads=8)
+    elif name == "cheroot":
+        from cheroot.wsgi import Server as Cheroot
+
+        server = Cheroot(listener.getsockname(), application, numthreads=8)
+        server.bind = lambda *_: setattr(server, "socket", listener)
+        server.start()
     elif name == "werkzeug":
         from werkzeug.serving import make_server
 
@@ -37,13 +43,13 @@ def serve(name: str, listener: socket.socket) -> None:
         class Server(ThreadingMixIn, simple_server.WSGIServer):
             pass
 
-        server = Server(listener.getsockname(), simple_server.WSGIRequestHandler, False)
-        server.socket.close()
-        server.socket = listener
-        server.server_name, server.server_port = listener.getsockname()
-        server.setup_environ()
-        server.set_app(application)
-        server.serve_forever()
+        simple = Server(listener.getsockname(), simple_server.WSGIRequestHandler, False)
+        simple.socket.close()
+        simple.socket = listener
+        simple.server_name, simple.server_port = listener.getsockname()
+        simple.setup_environ()
+        simple.set_app(application)
+        simple.serve_forever()
 
 
 def stop(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -49,16 +50,18 @@ class Kind(NamedTuple):
     chunked: bool = True  # says where a chunked body ends
     buffers: bool = False  # reads the whole request before it calls the application
     hints: bool = False  # has wsgi.early_hints
+    targets: bool = True  # has the request's target in REQUEST_URI or RAW_URI
 
 
 KINDS = {
-    "wsgiref": Kind("wsgiref", function("wsgiref"), chunked=False),
+    "wsgiref": Kind("wsgiref", function("wsgiref"), chunked=False, targets=False),
     "waitress": Kind("waitress", function("waitress"), buffers=True),
+    "cheroot": Kind("cheroot", function("cheroot")),
     "werkzeug": Kind("werkzeug", function("werkzeug")),
     "gunicorn-sync": Kind("gunicorn", gunicorn("sync"), threads=False, hints=True),
     "gunicorn-gthread": Kind("gunicorn", gunicorn("gthread", "--threads=8"), hints=True),
     "gunicorn-gevent": Kind("gunicorn", gunicorn("gevent"), hints=True),
-    "gevent": Kind("gevent", function("gevent", "servers.serve_gevent")),
+    "gevent": Kind("gevent", function("gevent", "servers.serve_gevent"), targets=False),
 }
 
 
@@ -171,6 +174,23 @@ def test_a_client_that_leaves_an_upload_is_a_disconnect(server: ServerProcess) -
     with server.connect() as connection:
         connection.sendall(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\nx")
     server.wait_for("client left upload")
+
+
+@pytest.mark.clause("A-HTTP-04", "A-HTTP-05", "D-02")
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [("/paths/a%2Fb%20c", "/paths/a/b c"), ("/paths/a%2fb%252Fc", "/paths/a/b%2Fc")],
+)
+def test_an_encoded_slash_is_decoded_and_raw_path_is_exact_where_the_server_tells(
+    server: ServerProcess, kind: Kind, target: str, path: str
+) -> None:
+    with server.connect() as connection:  # an HTTP client may spell the target in another way
+        request = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        answer = read_until(connection, b"/paths/a/b")
+        answer += b"".join(iter(lambda: connection.recv(65536), b""))
+    raw_path = target if kind.targets else quote(path)
+    assert f"{path} {raw_path}".encode() in answer
 
 
 def test_a_file_is_sent_by_its_path(client: httpx.Client) -> None:

@@ -168,6 +168,50 @@ def test_raw_path_is_the_target_where_that_agrees(
     assert scope_of(script_name, path_info, **{key: target})["raw_path"] == raw_path
 
 
+@pytest.mark.clause("A-HTTP-04", "A-HTTP-05", "C-04", "D-02", "H-URI-03")
+@pytest.mark.parametrize(
+    ("script_name", "path_info", "target", "path", "raw_path"),
+    [
+        # Cheroot decodes all but encoded slashes, and writes those in upper case:
+        ("", "/a%2Fb c", "/a%2Fb%20c", "/a/b c", b"/a%2Fb%20c"),
+        ("", "/a%2Fb%2Fc", "/a%2fb%2Fc", "/a/b/c", b"/a%2fb%2Fc"),
+        ("", "/a%2F\xc3\xa9", "/a%2F%C3%A9?q=%2F", "/a/é", b"/a%2F%C3%A9"),
+        ("", "/a%2Fb", "http://server.example/a%2Fb", "/a/b", b"/a%2Fb"),
+        # Apache leaves them as they are:
+        ("", "/a%2fb c", "/a%2fb%20c", "/a/b c", b"/a%2fb%20c"),
+        # Below a mount point:
+        ("/api", "/a%2Fb", "/api/a%2Fb", "/api/a/b", b"/api/a%2Fb"),
+        ("/api", "/a%2Fb", "/a%2Fb", "/api/a/b", b"/api/a%2Fb"),
+        ("/caf\xc3\xa9", "/%2F", "/caf%C3%A9/%2F", "/café//", b"/caf%C3%A9/%2F"),
+        # What was encoded twice is decoded once, beside slashes that were encoded once:
+        ("", "/a%2Fb", "/a%252Fb", "/a%2Fb", b"/a%252Fb"),
+        ("", "/a%2Fb%2Fc", "/a%2Fb%252Fc", "/a/b%2Fc", b"/a%2Fb%252Fc"),
+        ("", "/a/b%2Fc", "/a%2Fb%252Fc", "/a/b%2Fc", b"/a%2Fb%252Fc"),
+        ("", "/a%2fb%2Fc", "/a%252fb%2Fc", "/a%2fb/c", b"/a%252fb%2Fc"),
+        ("", "/a%252Fb%2Fc", "/a%25252Fb%2Fc", "/a%252Fb/c", b"/a%25252Fb%2Fc"),
+        # Other escapes are not left over; what has them was put there by somebody else:
+        ("", "/a%20b", "/a%20b", "/a%20b", b"/a%2520b"),
+        ("", "/a%2Fb%20c", "/a%2Fb%20c", "/a%2Fb%20c", b"/a%252Fb%2520c"),
+        ("", "/a%2Fb", "/other%2Fb", "/a%2Fb", b"/a%252Fb"),
+        # Nor is the mount point's own path guessed at:
+        ("/x%2Fy", "/z", "/x%2Fy/z", "/x%2Fy/z", b"/x%252Fy/z"),
+    ],
+)
+@pytest.mark.parametrize("key", ["REQUEST_URI", "RAW_URI"])
+def test_slashes_that_the_host_left_encoded_are_decoded(
+    key: str, script_name: str, path_info: str, target: str, path: str, raw_path: bytes
+) -> None:
+    scope = scope_of(script_name, path_info, **{key: target})
+    assert (scope["path"], scope["raw_path"]) == (path, raw_path)
+    assert scope["path"].startswith(scope["root_path"])
+
+
+@pytest.mark.clause("C-04", "D-02")
+def test_a_target_that_is_the_path_goes_before_one_with_slashes_left_encoded() -> None:
+    scope = scope_of("", "/a%2Fb", REQUEST_URI="/a%2Fb", RAW_URI="/a%252Fb")
+    assert (scope["path"], scope["raw_path"]) == ("/a%2Fb", b"/a%252Fb")
+
+
 @pytest.mark.clause("A-HTTP-05", "C-04", "D-02")
 @pytest.mark.parametrize(
     "target",

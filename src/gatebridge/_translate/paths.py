@@ -27,6 +27,9 @@ from gatebridge.types import WSGIEnvironment
 
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _ABSOLUTE_FORM_BYTES = re.compile(_ABSOLUTE_FORM.pattern.encode(), re.IGNORECASE)
+# What some servers leave encoded in PATH_INFO, while they decode the rest: Cheroot, which writes
+# it in upper case, and Apache with `AllowEncodedSlashes NoDecode`, which does not.
+_ENCODED_SLASH = re.compile(rb"%2F", re.IGNORECASE)
 # As numbers, because `in` finds a byte several times faster than bytes of length 1.
 _SLASH, _PERCENT, _QUESTION_MARK = b"/%?"
 _UNRESERVED_IN_PATH = "/:@!$&'()*+,;="  # quote_from_bytes itself keeps letters, digits and _.-~
@@ -156,6 +159,8 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
 
     ``raw_path`` is what the client sent (``REQUEST_URI`` or ``RAW_URI``) where that agrees with the
     decoded path, and percent-encoded anew otherwise. It includes ``root_path``, as ``path`` does.
+    It also agrees where the server has left encoded slashes in ``PATH_INFO``, and nothing else;
+    ``path`` then has them decoded, as on any other server.
 
     Raises:
         RequestError: The path has no leading slash.
@@ -169,7 +174,9 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
         and path_info.startswith("/")
     ):
         info = path_info.encode("ascii")  # nearly every request
-        return ScopePaths(path_info, _raw_path(environ, info, b"", info), "", None)
+        full, raw_path = _as_requested(environ, info, b"", info)
+        path = path_info if full is info else text_from_bytes(full)
+        return ScopePaths(path, raw_path, "", None)
 
     script = bytes_from_native("SCRIPT_NAME", environ.get("SCRIPT_NAME") or "")
     info = bytes_from_native("PATH_INFO", path_info or "")
@@ -183,10 +190,15 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
     if full[0] != _SLASH and not (full == b"*" and method == "OPTIONS"):
         raise RequestError("PATH_INFO", f"does not start with a slash: {full[:80]!r}")
     root = mount_point(text_from_bytes(script))
-    return ScopePaths(text_from_bytes(full), _raw_path(environ, full, script, info), root, host)
+    full, raw_path = _as_requested(environ, full, script, info)
+    return ScopePaths(text_from_bytes(full), raw_path, root, host)
 
 
-def _raw_path(environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes) -> bytes:
+def _as_requested(
+    environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes
+) -> tuple[bytes, bytes]:
+    """Return the full path, decoded, and as the client sent it if that agrees."""
+    targets: list[bytes] = []
     for key in ("REQUEST_URI", "RAW_URI"):
         value = environ.get(key)
         if not value:
@@ -197,7 +209,21 @@ def _raw_path(environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes)
         target = target.partition(b"?")[0].partition(b"#")[0]
         decoded = unquote_to_bytes(target) if _PERCENT in target else target
         if decoded == full:
-            return target
+            return full, target
         if script and decoded == info:
-            return quote(script).encode("ascii") + target
-    return quote(full).encode("ascii")
+            return full, quote(script).encode("ascii") + target
+        targets.append(target)
+    if _ENCODED_SLASH.search(full):
+        for target in targets:
+            decoded = unquote_to_bytes(target)
+            kept = b"%2F".join(map(unquote_to_bytes, _ENCODED_SLASH.split(target)))
+            if _same(kept, full) and decoded.startswith(script):
+                return decoded, target
+            if script and _same(kept, info):
+                return script + decoded, quote(script).encode("ascii") + target
+    return full, quote(full).encode("ascii")
+
+
+def _same(path: bytes, other: bytes) -> bool:
+    """Return whether two paths are the same, their encoded slashes in upper or lower case."""
+    return _ENCODED_SLASH.sub(b"%2F", path) == _ENCODED_SLASH.sub(b"%2F", other)
