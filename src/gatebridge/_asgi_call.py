@@ -329,7 +329,7 @@ class AsgiCall:
                 raise self._disconnected()
 
     async def _send_extension(self, kind: str, message: Message) -> None:
-        if kind == "http.response.pathsend":
+        if kind == "http.response.pathsend" and kind in self._extensions:
             await self._send_file(path_of(message))
         elif kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)

@@ -108,6 +108,10 @@ class AsgiToWsgi:
             None for any.
         max_message_size: The largest WebSocket message in bytes that a client may send, at least 0;
             a larger one ends the connection with code 1009. None for any.
+        pathsend: Whether to offer the application ``http.response.pathsend``, so that frameworks
+            leave the sending of files to the server. Only for applications all of whose middleware
+            knows this message: other middleware drops it, and with it the body, or what the
+            middleware would have done to it, such as compression.
 
     Attributes:
         app: As given.
@@ -133,6 +137,7 @@ class AsgiToWsgi:
         window_bytes: int = 1048576,
         max_body_size: int | None = None,
         max_message_size: int | None = 16777216,
+        pathsend: bool = False,
     ) -> None:
         require_asgi3(app)
         if backend not in ("asyncio", "trio"):
@@ -153,6 +158,7 @@ class AsgiToWsgi:
         self._shutdown_timeout = shutdown_timeout
         self._max_body_size = max_body_size
         self._max_message_size = max_message_size
+        self._pathsend = pathsend
         self._window_bytes = window_bytes
         # There is a limit to what a queue, and more so a selector, can be told.
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
@@ -198,6 +204,8 @@ class AsgiToWsgi:
             HostError: The server breaks PEP 3333.
         """
         scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
+        if self._pathsend:
+            scope["extensions"]["http.response.pathsend"] = {}
         if session.state is not None:
             scope["state"] = session.state.copy()
         body = RequestMessages(environ, scope, self._max_body_size)

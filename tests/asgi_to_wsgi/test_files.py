@@ -17,12 +17,23 @@ import pytest
 from asgi_to_wsgi.apps import Event, Message, body, http, sending, start
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import Host
+from gatebridge import AsgiToWsgi
 from gatebridge.errors import AsgiAppError
 from gatebridge.types import Receive, Scope, Send
 
 pytestmark = [pytest.mark.direction("a2w"), pytest.mark.clause("D-39")]
 
 CONTENT = bytes(range(256)) * 1000  # more than any block
+
+
+@pytest.fixture
+def adapt(adapt: Adapt) -> Adapt:
+    """As that of the other tests, with the extension that is the subject of these."""
+
+    def make(app: Any, **arguments: Any) -> AsgiToWsgi:
+        return adapt(app, **{"pathsend": True, **arguments})
+
+    return make
 
 
 @pytest.fixture
@@ -38,6 +49,26 @@ def pathsend(path: object) -> Message:
 
 def declaring(length: int) -> Message:
     return start(200, (b"content-length", b"%d" % length))
+
+
+@pytest.mark.clause("A-CORE-13")
+@pytest.mark.parametrize("pathsend", [False, True])
+def test_it_is_offered_only_on_request(adapt: Adapt, pathsend: bool) -> None:
+    """Starlette's file responses use it wherever it is offered, below any middleware."""
+    offered: list[Any] = []
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        offered.append(scope["extensions"])
+        await sending(start(), body(b"x"))(scope, receive, send)
+
+    Host().serve(adapt(app, pathsend=pathsend))
+    assert offered == [{"http.response.pathsend": {}} if pathsend else {}]
+
+
+def test_one_that_is_not_offered_is_refused(adapt: Adapt, file: Path) -> None:
+    with pytest.raises(AsgiAppError, match=r"^type: not a message .*'http\.response\.pathsend'$"):
+        Host().serve(adapt(sending(start(), pathsend(file)), pathsend=False))
 
 
 @pytest.mark.clause("A-EXT-07", "A-CORE-13")

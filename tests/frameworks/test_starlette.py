@@ -119,7 +119,7 @@ def test_a_file_is_sent_by_the_server(
     async def endpoint(request: Request) -> Response:
         return FileResponse(folder / "file.bin")
 
-    adapter = adapt(site(endpoint, *middleware))
+    adapter = adapt(site(endpoint, *middleware), pathsend=True)
     host = Host().offer_file_wrapper().serve(adapter)
     assert len(host.wrapped) == 1
     assert host.body == CONTENT
@@ -137,7 +137,7 @@ def test_a_file_may_have_a_relative_path(
     async def endpoint(request: Request) -> Response:
         return FileResponse("file.bin")
 
-    assert Host().serve(adapt(site(endpoint))).body == CONTENT
+    assert Host().serve(adapt(site(endpoint), pathsend=True)).body == CONTENT
 
 
 @pytest.mark.clause("D-39")
@@ -159,7 +159,7 @@ def test_a_relative_path_does_not_block_the_loop(
 
     original = os.path.abspath
     monkeypatch.setattr(os.path, "abspath", abspath)
-    assert Host().serve(adapt(site(endpoint))).body == CONTENT
+    assert Host().serve(adapt(site(endpoint), pathsend=True)).body == CONTENT
     assert not set(loops) & set(asked)
 
 
@@ -175,9 +175,57 @@ def test_a_range_of_a_file(adapt: Adapt, folder: Path, range_: str, expected: by
     async def endpoint(request: Request) -> Response:
         return FileResponse(folder / "file.bin")
 
-    host = Host(headers={"range": range_}).offer_file_wrapper().serve(adapt(site(endpoint)))
+    adapter = adapt(site(endpoint), pathsend=True)
+    host = Host(headers={"range": range_}).offer_file_wrapper().serve(adapter)
     assert (host.code, host.body == expected, host.wrapped) == (206, True, [])
     assert host.header("content-length") == str(len(expected))
+
+
+class Upper:
+    """A middleware that knows the messages of the core specification, and no extension."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_upper(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif message["type"] == "http.response.body":
+                await send({**message, "body": message["body"].upper()})
+
+        await self.app(scope, receive, send if scope["type"] != "http" else send_upper)
+
+
+@pytest.mark.clause("D-39", "A-CORE-13")
+@pytest.mark.parametrize("mounted", [False, True])
+def test_a_file_passes_middleware_that_knows_no_extension(
+    adapt: Adapt, tmp_path: Path, mounted: bool
+) -> None:
+    """As on Uvicorn. It would drop a file that is sent by its path, and with it the body."""
+    (tmp_path / "text.txt").write_bytes(b"text" * 50_000)
+
+    async def endpoint(request: Request) -> Response:
+        return FileResponse(tmp_path / "text.txt")
+
+    route: Any = Route("/text.txt", endpoint)
+    if mounted:
+        route = Mount("/", StaticFiles(directory=tmp_path))
+    app = Starlette(routes=[route], middleware=[Middleware(Upper)])
+    host = Host(path="/text.txt").offer_file_wrapper().serve(adapt(app))
+    assert (host.code, host.body) == (200, b"TEXT" * 50_000)
+
+
+@pytest.mark.clause("D-39", "A-CORE-13")
+def test_a_file_is_compressed(adapt: Adapt, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_bytes(b"text" * 50_000)
+    app = Starlette(
+        routes=[Mount("/", StaticFiles(directory=tmp_path))],
+        middleware=[Middleware(GZipMiddleware)],
+    )
+    host = Host(path="/text.txt", headers={"accept-encoding": "gzip"}).serve(adapt(app))
+    assert host.header("content-encoding") == "gzip"
+    assert gzip.decompress(host.body) == b"text" * 50_000
 
 
 def test_static_files(adapt: Adapt, folder: Path) -> None:

@@ -427,7 +427,9 @@ def _(trial: AsgiOnWsgi) -> str:
         else:
             await send(body(b"not offered"))
 
-    request = trial.answer(app, **{"wsgi.file_wrapper": file_wrapper})
+    adapter = trial.contender.adapt(app, **(trial.contender.for_files or {}))
+    request = Request(adapter, **{"wsgi.file_wrapper": file_wrapper})
+    assert request.ended.wait(HANG)
     return yes(wrapped == [__file__] and request.body == Path(__file__).read_bytes())
 
 

@@ -27,6 +27,7 @@ class Contender:
         on_trio: Arguments for trio. None if trio cannot be asked for.
         threads: The argument that takes the number of threads, if there is one.
         on_loop: Adapts an application for a loop of asyncio that runs already.
+        for_files: Arguments with which an application may send a file by its path.
     """
 
     package: str
@@ -36,6 +37,7 @@ class Contender:
     on_trio: dict[str, Any] | None = None
     threads: str | None = None
     on_loop: Callable[[Any, AbstractEventLoop], Any] | None = None
+    for_files: dict[str, Any] | None = None
 
     def load(self) -> None:
         """Import the adapter."""
@@ -112,6 +114,7 @@ ASGI_ON_WSGI = {
         "gatebridge:AsgiToWsgi",
         None,
         on_trio={"backend": "trio"},
+        for_files={"pathsend": True},
         on_loop=_gatebridge_on_loop,
     ),
     "a2wsgi": Contender(

@@ -41,7 +41,6 @@ def test_every_request_gets_a_scope_of_its_own() -> None:
     expected = copy.deepcopy({k: v for k, v in spoiled.items() if k != "wsgi_environ"})
     spoiled["asgi"]["version"] = "2.0"
     spoiled["extensions"]["spoiled"] = {}
-    spoiled["extensions"]["http.response.pathsend"]["spoiled"] = True
     spoiled["headers"].clear()
     fresh = dict(scope_from_environ(environ))
     del fresh["wsgi_environ"]
@@ -349,17 +348,18 @@ def test_text_is_utf_8_and_bytes_are_latin_1() -> None:
 # --- extensions -----------------------------------------------------------------------------------
 
 
-@pytest.mark.clause("A-CORE-13", "A-EXT-09", "A-EXT-10", "D-37", "D-38", "D-40")
+@pytest.mark.clause("A-CORE-13", "A-EXT-09", "A-EXT-10", "D-37", "D-38", "D-39", "D-40")
 @pytest.mark.parametrize("early_hints", [ABSENT, None, False, "no callable"])
-def test_nothing_is_offered_but_files(early_hints: object) -> None:
+def test_nothing_is_offered_unasked(early_hints: object) -> None:
+    """Nor are files by their paths, which middleware that does not know them would drop."""
     extensions = scope_of(**{"wsgi.early_hints": early_hints})["extensions"]
-    assert extensions == {"http.response.pathsend": {}}
+    assert extensions == {}
 
 
 @pytest.mark.clause("A-CORE-13", "D-37")
 def test_early_hints_are_offered_where_the_host_sends_them() -> None:
     extensions = scope_of(**{"wsgi.early_hints": lambda headers: None})["extensions"]
-    assert extensions == {"http.response.pathsend": {}, "http.response.early_hint": {}}
+    assert extensions == {"http.response.early_hint": {}}
 
 
 # --- the URL --------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
 
     Returns:
         A new builtin dict of type ``"http"``. It has no ``state``, which belongs to a lifespan.
+        Its ``extensions`` are what the environ alone can tell: early hints, and TLS.
 
     Raises:
         RequestError: The request cannot be translated without guessing; names header or field.
@@ -130,7 +131,7 @@ def _port(value: object) -> int | None:
 
 
 def _extensions(environ: WSGIEnvironment, scheme: str) -> Extensions:
-    extensions: Extensions = {"http.response.pathsend": {}}
+    extensions: Extensions = {}
     if callable(environ.get("wsgi.early_hints")):
         extensions["http.response.early_hint"] = {}
     # The scheme alone may come from a proxy's header; the connection is then not TLS.
