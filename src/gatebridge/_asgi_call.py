@@ -49,6 +49,10 @@ class ReadPart:
     """Asks the thread for the next part of the request's body."""
 
 
+class HeadSent:
+    """Tells a thread that has asked for it that the application has sent its head."""
+
+
 class OpenFile(NamedTuple):
     """Asks the thread to open the file that is the response's body."""
 
@@ -56,11 +60,14 @@ class OpenFile(NamedTuple):
     path: str
 
 
-Task: TypeAlias = Begin | bytes | BaseException | ReadPart | OpenFile | list[tuple[str, str]] | None
-"""What the thread has to do: begin the response, give out a block, raise, read, open a file, send
-early hints, or end the response."""
+Task: TypeAlias = (
+    Begin | bytes | BaseException | ReadPart | HeadSent | OpenFile | list[tuple[str, str]] | None
+)
+"""What the thread has to do: begin the response, give out a block, raise, read, wait for a body no
+longer than usual, open a file, send early hints, or end the response."""
 
 _READ_PART = ReadPart()
+_HEAD_SENT = HeadSent()
 
 
 class AsgiCall:
@@ -80,18 +87,23 @@ class AsgiCall:
             the thread alone.
         sender_waits: Whether the application waits for the thread to take more. The thread then
             resets it, and calls `wake`.
+        head: What the application has sent as the head of its response; None before.
+        head_wanted: Whether the thread has waited for some time, and is to be told of a head at
+            once; written by the thread alone.
     """
 
     # Of the class, for most requests change few of them:
     taken = 0
     sender_waits = False
+    head: WsgiHead | None = None
+    head_wanted = False
     _put = 0  # as taken
     _cancel: Callable[[], object] | None = None
     _body_over = False  # the application has received all of the body
     _reading = False  # the thread was asked for a part
     _cut_short = False  # there will be no further part
-    _head: WsgiHead | None = None
     _started = False  # the head was handed over and cannot be taken back
+    _alone = False  # it was, before any part of the body
     _remaining: int | None = None  # bytes to go until the declared length
     _opening = False  # the thread was asked for a file
     _file_sent = False  # and sends it
@@ -190,7 +202,7 @@ class AsgiCall:
         """Let the thread raise why the response does not become whole."""
         if error is None and self._cut_short and self._told:
             error = ClientDisconnected("wsgi.input")
-        elif error is None and self._head is None:
+        elif error is None and self.head is None:
             error = AsgiAppError("http.response.start", "missing at the application's return")
         elif error is None:
             reason = "the last one, without more_body, is missing at the application's return"
@@ -270,6 +282,12 @@ class AsgiCall:
         self._complete = self._file_sent = error is None
         self.wake()
 
+    def begin_alone(self) -> None:
+        """Begin the response with its head: the thread has waited for a body long enough."""
+        if not (self._started or self._opening or self._complete or self._departed):
+            self._alone = True
+            self._begin(b"", more=True)
+
     # --- what the application calls ---------------------------------------------------------------
 
     async def receive(self) -> ReceiveMessage:
@@ -310,9 +328,11 @@ class AsgiCall:
                 await self._until_room()
             self._go_on(body, more=more)
         elif kind == "http.response.start":
-            if self._head is not None:
+            if self.head is not None:
                 raise AsgiAppError(kind, "sent twice")
-            self._head = head_of(message)
+            self.head = head_of(message)
+            if self.head_wanted:
+                self.tasks.put(_HEAD_SENT)
             if message.get("trailers"):
                 _logger.debug("%s: its trailers are dropped: WSGI cannot carry them", self)
         else:
@@ -342,8 +362,7 @@ class AsgiCall:
 
     def _begin(self, body: bytes, *, more: bool) -> None:
         """Let the thread begin the response."""
-        if self._opening:
-            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
+        self._refuse_beside_file()
         head = self._head_for("http.response.body")
         if head is None:
             return
@@ -355,12 +374,15 @@ class AsgiCall:
         self._started = True
         if not more:
             self._end()
-        elif body:  # an empty one is never taken
+        elif body:  # an empty one takes no room
             self._put = len(body) + BLOCK_OVERHEAD
         self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, *, more: bool) -> None:
         """Give the thread another block, or the end."""
+        if self._alone:
+            self._refuse_beside_file()
+            self._alone = False
         if self._remaining is not None:
             missing = self._remaining - len(body)
             if missing < 0 or (missing and not more):
@@ -382,7 +404,7 @@ class AsgiCall:
             self.tasks.put(None)
 
     async def _send_file(self, path: str) -> None:
-        if self._started or self._opening:
+        if self._opening or (self._started and not self._alone):
             raise AsgiAppError("http.response.pathsend", "sent after a part of the body")
         head = self._head_for("http.response.pathsend")
         if head is None:
@@ -400,14 +422,18 @@ class AsgiCall:
         finally:
             del error
 
+    def _refuse_beside_file(self) -> None:
+        if self._opening:
+            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
+
     def _head_for(self, kind: str) -> WsgiHead | None:
         """Return the head of a response with content; one without content is over with this."""
-        if self._head is None:
+        if self.head is None:
             raise AsgiAppError(kind, "sent before http.response.start")
-        if has_content(int(self._head.status[:3]), self._method):
-            return self._head
+        if has_content(int(self.head.status[:3]), self._method):
+            return self.head
         self._end()
-        self.tasks.put(Begin(self._head, b"", more=False))
+        self.tasks.put(Begin(self.head, b"", more=False))
         return None
 
     def _end(self) -> None:

@@ -16,7 +16,16 @@ from io import BufferedReader
 from queue import Empty
 from typing import NoReturn
 
-from gatebridge._asgi_call import AsgiCall, Begin, OpenFile, Part, ReadPart, Task, wrong_length
+from gatebridge._asgi_call import (
+    AsgiCall,
+    Begin,
+    HeadSent,
+    OpenFile,
+    Part,
+    ReadPart,
+    Task,
+    wrong_length,
+)
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
@@ -27,6 +36,10 @@ from gatebridge.errors import AsgiAppError, HostError, RequestBodyError, Request
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
+
+# For how long a head waits for the body that mostly follows at once; then the response begins
+# without it, with an empty block, so that servers send the headers of an event stream.
+_HEAD_SECONDS = 0.03
 
 
 class Exchange:
@@ -56,7 +69,7 @@ class Exchange:
         self._environ = environ
         self._low = window_bytes // 2  # when the application that waits may go on
         self._timeout = timeout
-        self._ahead: deque[Task] = deque()  # taken before they were asked for
+        self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
         self._begun = False  # start_response was called
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
         self._over = False  # the server has the whole response, or left
@@ -101,8 +114,7 @@ class Exchange:
         if not more:
             self._over = True
             return [body] if body else []
-        if body:
-            self._ahead.appendleft(body)
+        self._ahead.appendleft(body)  # also an empty one, at which servers send the headers
         return self
 
     def __iter__(self) -> Iterator[bytes]:
@@ -126,6 +138,8 @@ class Exchange:
             self._over = True
             raise StopIteration
         assert isinstance(block, bytes)
+        if not block:
+            return block
         call = self._call
         call.taken += len(block) + BLOCK_OVERHEAD
         if call.sender_waits and call.waiting_bytes() <= self._low:
@@ -138,6 +152,9 @@ class Exchange:
         if not self._over:
             self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
             self._handle.call_soon(self._call.closed)
+            for task in self._ahead:
+                if isinstance(task, BufferedReader):
+                    task.close()
             self._over = True  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
@@ -147,13 +164,7 @@ class Exchange:
     def _next(self) -> Begin | bytes | None:
         """Do what the call wants until there is something for the server; None is the end."""
         while True:
-            if self._ahead:
-                task = self._ahead.popleft()
-            else:
-                try:
-                    task = self._call.tasks.get(True, self._timeout)
-                except Empty:
-                    self._time_out()
+            task = self._ahead.popleft() if self._ahead else self._take()
             if task is None or isinstance(task, (bytes, Begin)):
                 return task
             if isinstance(task, BaseException):
@@ -165,10 +176,37 @@ class Exchange:
                 self._read_part()
             elif isinstance(task, OpenFile):
                 file = self._open(task)
-                if file is not None:
+                if file is None:
+                    continue  # the application has the error
+                if not self._begun:
                     return Begin(task.head, file, more=False)
-            elif not self._begun:
+                self._ahead.append(file)  # the head went ahead
+            elif isinstance(task, BufferedReader):
+                return self._block_of(task)
+            elif not (self._begun or isinstance(task, HeadSent)):
                 self._environ["wsgi.early_hints"](task)
+
+    def _take(self) -> Task:
+        """Wait for what the call wants next; ask for the head alone if no body follows it."""
+        call, seconds = self._call, self._timeout
+        while not self._begun and (seconds is None or seconds > _HEAD_SECONDS):
+            has_head = call.head is not None
+            try:
+                return call.tasks.get(True, _HEAD_SECONDS)
+            except Empty:
+                pass
+            if seconds is not None:
+                seconds -= _HEAD_SECONDS
+            if has_head:
+                self._handle.call_soon(call.begin_alone)
+                break
+            call.head_wanted = True  # before the look: the loop sets the head, then looks here
+            if call.head is None:
+                break
+        try:
+            return call.tasks.get(True, seconds)
+        except Empty:
+            self._time_out()
 
     def _time_out(self) -> NoReturn:
         self._handle.call_soon(self._call.cut_off)
@@ -203,6 +241,18 @@ class Exchange:
         self._handle.call_soon(partial(self._call.file_opened, error))
         del error  # no cycle through the traceback's frames
         return file
+
+    def _block_of(self, file: BufferedReader) -> bytes | None:
+        """Return the next block of a file that follows a head which went ahead; None is the end."""
+        block = b""
+        try:
+            block = file.read(BLOCK_BYTES)
+        finally:
+            if block and not self._over:
+                self._ahead.append(file)
+            else:
+                file.close()
+        return block or None
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
         """Return the file as the server likes it best."""

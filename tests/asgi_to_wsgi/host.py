@@ -135,6 +135,8 @@ class Host:
         self.status: str | None = None
         self.headers: list[tuple[str, str]] = []
         self.blocks: list[bytes] = []
+        self.headers_alone = False
+        """Whether the last block was an empty one, before any other."""
         self.result: Any = None
         """What the application returned."""
         self.hints: list[Any] = []
@@ -167,8 +169,10 @@ class Host:
         assert self._iterator is not None
         block = next(self._iterator, None)
         if block is not None:
+            self.headers_alone = not (block or self.blocks or self.headers_alone)
             self._check_block(block)
-            self.blocks.append(block)
+            if block:
+                self.blocks.append(block)
         return block
 
     def close(self) -> None:
@@ -264,7 +268,8 @@ class Host:
         return WrappedFile(*args)
 
     def _check_block(self, block: Any) -> None:
-        if type(block) is not bytes or not block:
+        # An empty block is for the headers of a response whose body is still to come.
+        if type(block) is not bytes or not (block or self.headers_alone):
             self.object(f"block: {block!r}")
 
     def check_thread(self, what: str) -> None:

@@ -95,6 +95,13 @@ async def stream(scope: Scope, receive: Receive, response: Response) -> None:
     await response.body(b"last")
 
 
+async def late(scope: Scope, receive: Receive, response: Response) -> None:
+    released = wait_for_release(scope)
+    await response.start()
+    await released.wait()
+    await response.body(b"late")
+
+
 async def download(scope: Scope, receive: Receive, response: Response) -> None:
     await response.start()
     for _ in range(1000):
@@ -159,6 +166,7 @@ ROUTES = {
     "/": page,
     "/length": length,
     "/stream": stream,
+    "/late": late,
     "/download": download,
     "/events": events,
     "/file": file,

@@ -50,18 +50,21 @@ class Kind(NamedTuple):
     chunked: bool = True  # says where a chunked body ends
     buffers: bool = False  # reads the whole request before it calls the application
     hints: bool = False  # has wsgi.early_hints
+    heads: bool = True  # sends the headers at an empty block
     targets: bool = True  # has the request's target in REQUEST_URI or RAW_URI
 
 
 KINDS = {
     "wsgiref": Kind("wsgiref", function("wsgiref"), chunked=False, targets=False),
-    "waitress": Kind("waitress", function("waitress"), buffers=True),
-    "cheroot": Kind("cheroot", function("cheroot")),
+    "waitress": Kind("waitress", function("waitress"), buffers=True, heads=False),
+    "cheroot": Kind("cheroot", function("cheroot"), heads=False),
     "werkzeug": Kind("werkzeug", function("werkzeug")),
     "gunicorn-sync": Kind("gunicorn", gunicorn("sync"), threads=False, hints=True),
     "gunicorn-gthread": Kind("gunicorn", gunicorn("gthread", "--threads=8"), hints=True),
     "gunicorn-gevent": Kind("gunicorn", gunicorn("gevent"), hints=True),
-    "gevent": Kind("gevent", function("gevent", "servers.serve_gevent"), targets=False),
+    "gevent": Kind(
+        "gevent", function("gevent", "servers.serve_gevent"), heads=False, targets=False
+    ),
 }
 
 
@@ -159,6 +162,18 @@ def test_the_first_block_arrives_before_the_last_is_made(client: httpx.Client) -
         assert received == b"first "
         assert client.get("/release").text == "released"
         assert received + b"".join(blocks) == b"first last"
+
+
+@pytest.mark.clause("D-26")
+@pytest.mark.applies(lambda served: KINDS[served].threads and KINDS[served].heads)
+def test_the_headers_arrive_before_there_is_a_body(
+    server: ServerProcess, client: httpx.Client
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET /late HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b"200 OK" in read_until(connection, b"\r\n\r\n")
+        assert client.get("/release").text == "released"
+        assert b"late" in read_until(connection, b"late")
 
 
 def test_an_event_stream_ends_with_its_client(server: ServerProcess) -> None:
