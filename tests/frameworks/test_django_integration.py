@@ -521,6 +521,24 @@ def test_the_application_learns_that_nobody_takes_its_response(
     left.happens()
 
 
+def test_the_headers_of_a_stream_do_not_wait_for_its_first_block(
+    site: Site, view: MakeView
+) -> None:
+    gate = Gate()
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        await gate()
+        await send(body(b"ab"))
+
+    host = Host(path="/api").call(site(mount("api", view(app)), middleware=[COMMON]))
+    assert (host.code, host.next()) == (200, b"")
+    gate.open()
+    assert (host.next(), host.next()) == (b"ab", None)
+    host.close()
+
+
 @pytest.mark.parametrize("offered", [False, True])
 def test_a_file_goes_to_the_servers_file_wrapper(
     site: Site, view: MakeView, tmp_path: Path, offered: bool

@@ -414,6 +414,29 @@ def test_server_sent_events_end_when_the_client_leaves(
     ended.happens()
 
 
+@pytest.mark.clause("D-26")
+@pytest.mark.parametrize("middleware", [(), (Middleware(Passing),)], ids=["bare", "wrapped"])
+def test_an_event_stream_opens_before_its_first_event(
+    adapt: Adapt, middleware: tuple[Middleware, ...]
+) -> None:
+    gate = Gate()
+
+    async def events() -> AsyncIterator[str]:
+        await gate()
+        yield "data: event\n\n"
+
+    async def endpoint(request: Request) -> Response:
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    host = Host().call(adapt(site(endpoint, *middleware)))
+    assert host.header("content-type") == "text/event-stream; charset=utf-8"
+    assert host.next() == b""
+    gate.open()
+    assert host.next() == b"data: event\n\n"
+    assert host.next() is None
+    host.close()
+
+
 def test_a_client_that_leaves_in_the_body(adapt: Adapt) -> None:
     async def endpoint(request: Request) -> Response:
         try:
