@@ -6,6 +6,7 @@ import inspect
 import os
 import pkgutil
 import re
+import sys
 from types import UnionType
 
 from docutils.nodes import TextElement
@@ -15,6 +16,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.typing import restify
 from typing_extensions import is_protocol, is_typeddict
 
+import gatebridge
 from gatebridge import __version__, types
 
 project = "gatebridge"
@@ -29,6 +31,16 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
+
+# Sphinx looks for the source of a class or function in the module that it names as its own. The
+# package names itself there, so for Sphinx the module that has the definition takes its place.
+for _name in gatebridge.__all__:
+    for _module in [each for name, each in sys.modules.items() if name.startswith("gatebridge.")]:
+        _value = getattr(_module, _name, None)
+        if callable(_value) and re.search(
+            rf"(?m)^(class|def) {_name}\b", inspect.getsource(_module)
+        ):
+            _value.__module__ = _module.__name__
 
 # Nothing may point nowhere: `make docs` turns warnings into errors.
 nitpicky = True

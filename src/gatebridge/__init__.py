@@ -34,3 +34,12 @@ __all__ = [
     "to_wsgi",
     "types",
 ]
+
+# `repr`, `help()` and pickles name the module of a class or function: the one to import it from.
+# The price is that `inspect.getsource` finds the source of its methods, but not that of such a
+# class. From Python 3.13 on, it would show lines of this file if the class knew its line number.
+for _public in (globals()[_name] for _name in __all__):
+    if callable(_public):
+        _public.__module__ = __name__
+        if "__firstlineno__" in vars(_public):
+            delattr(_public, "__firstlineno__")  # which no type checker knows

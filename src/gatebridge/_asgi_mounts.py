@@ -59,6 +59,9 @@ class AsgiMounts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
+
 
         Raises:
             HostError: The server breaks the lifespan protocol.

@@ -74,6 +74,12 @@ class AsgiToWsgi:
     """A WSGI application that serves an ASGI application.
 
     All requests run as tasks on one event loop, in a background thread that the adapters of the
+    For a WSGI server::
+
+        from gatebridge import AsgiToWsgi
+        app = AsgiToWsgi(fastapi_app)
+        # gunicorn --threads 8 shop:app
+
     process share, each in a copy of the `contextvars` context of the server's thread. Only that
     thread reads the request's body and begins the response. Bodies are streamed both ways.
 
@@ -168,8 +174,12 @@ class AsgiToWsgi:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
 
+        self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
         Raises:
             LifespanError: The application did not start up.
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
+
             UnavailableError: The adapter was closed, its event loop has ended or cannot run on this
                 server, or it is called on that loop's thread.
             HostError: The server breaks PEP 3333.

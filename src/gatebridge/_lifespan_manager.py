@@ -66,6 +66,12 @@ class LifespanManager:
         self._lifespan: Lifespan | None = None
         self._task: object = None
 
+    def __repr__(self) -> str:
+        timeouts = (
+            f"startup_timeout={self._startup_timeout}, shutdown_timeout={self._shutdown_timeout}"
+        )
+        return f"{type(self).__qualname__}({self.app!r}, {timeouts})"
+
     async def __aenter__(self) -> dict[str, Any]:
         """Start the application, and return its state.
 

@@ -68,6 +68,9 @@ class LifespanShim:
         self._lifespan = lifespan
         self._states: PerLoop[dict[str, Any]] = PerLoop()  # where the server has none
 
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.app!r}, {self._lifespan!r})"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
 

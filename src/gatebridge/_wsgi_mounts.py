@@ -70,6 +70,9 @@ class WsgiMounts:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; the result is that of the application called.
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
+
 
         Raises:
             LifespanError: An application did not start up.

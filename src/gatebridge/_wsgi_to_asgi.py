@@ -31,6 +31,12 @@ class WsgiToAsgi:
 
     Each request calls the application once, in one worker thread, with a copy of the request's
     `contextvars` context. Bodies are streamed both ways through bounded windows. A worker that
+    For an ASGI server::
+
+        from gatebridge import WsgiToAsgi
+        app = WsgiToAsgi(flask_app)
+        # uvicorn shop:app
+
     waits for its client does not count against ``threads``.
 
     The lifespan protocol is answered; at its shutdown the worker threads are ended. Without a
@@ -124,6 +130,7 @@ class WsgiToAsgi:
         )
         self._multithread = max_threads > 1
         self._multiprocess = multiprocess
+        self._numbers = f"{threads=}, {max_threads=}, {max_queue=}, {max_body_size=}"
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size, spool_bodies)
@@ -134,6 +141,9 @@ class WsgiToAsgi:
         }
         self._server_sends_files = server_sends_files
         self._notices = Notices()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one lifespan; refuse a WebSocket.
