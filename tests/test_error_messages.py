@@ -29,6 +29,10 @@ OTHERS = {"ArgumentTypeError", "ConnectionError", "RuntimeError", "TypeError", "
 LEVELS = {"critical", "debug", "error", "exception", "info", "warning"}
 ANSWERS = {"answer": 3, "plain_response": 1}  # functions, and which argument is the text
 REPORTS = {"Finding", "Obstacle"}
+EXPLANATIONS = {  # decorators of `_wrong_server`
+    "for_asgi_servers": "for ASGI servers such as Uvicorn",
+    "for_wsgi_servers": "for WSGI servers such as Gunicorn",
+}
 
 # A function that is handed the class of its errors.
 GIVEN = {"error": ("RequestError", "WsgiAppError", "AsgiAppError")}
@@ -167,7 +171,9 @@ def joined(*nodes: ast.expr, function: Function | None) -> list[str]:
 def messages_of_call(call: ast.Call, function: Function | None) -> Iterator[tuple[str, str, str]]:
     """Yield kind, field and reason of what a call says, if it says something."""
     name = ast.unparse(call.func)
-    known = OURS | OTHERS | GIVEN.keys() | ANSWERS.keys() | REPORTS | {"print"}
+    known = (
+        OURS | OTHERS | GIVEN.keys() | ANSWERS.keys() | REPORTS | {"print"} | EXPLANATIONS.keys()
+    )
     if not (name in known or name.startswith("_logger.")):
         return
     if not call.args or isinstance(call.args[0], ast.Starred):
@@ -191,6 +197,12 @@ def messages_of_call(call: ast.Call, function: Function | None) -> Iterator[tupl
             yield from ((kind, field, f"{problem}; {remedy}") for kind in kinds)
     elif name == "print":
         yield from (("print", "", text) for text in arguments[0])
+    elif name in EXPLANATIONS:
+        # The rest of the message is the interpreter's.
+        yield from (
+            ("TypeError", "", f"{HOLE} is {EXPLANATIONS[name]}; {advice}: {HOLE}.__call__(){HOLE}")
+            for advice in arguments[0]
+        )
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._lifespan_shim import running
 from gatebridge._translate.mounts import find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
@@ -57,11 +58,12 @@ class AsgiMounts:
         # By application: what its lifespan has added to the state.
         self._states: PerLoop[dict[int, dict[str, Any]]] = PerLoop()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a lifespan; hand on everything else.
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
 
+    @for_asgi_servers("give a WSGI server WsgiMounts")
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a lifespan; hand on everything else.
 
         Raises:
             HostError: The server breaks the lifespan protocol.

@@ -34,6 +34,7 @@ from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
 from gatebridge._translate.text import request_line
 from gatebridge._websocket_call import WebSocketCall
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 
@@ -176,6 +177,10 @@ class AsgiToWsgi:
 
         self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
         Raises:
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
+
+    @for_wsgi_servers("give an ASGI server the ASGI application itself")
             LifespanError: The application did not start up.
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"

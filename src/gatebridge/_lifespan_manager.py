@@ -11,6 +11,7 @@ from gatebridge._arguments import require_at_least
 from gatebridge._concurrency.loop import start_task
 from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import Lifespan
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 
@@ -108,6 +109,7 @@ class LifespanManager:
         with anyio.CancelScope(shield=self._shutdown_timeout is not None):
             await lifespan.shutdown(self._shutdown_timeout)
 
+    @for_asgi_servers("put it in AsgiToWsgi for a WSGI server")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, with a copy of its state if the scope has none."""
         if self._lifespan is not None and "state" not in scope:

@@ -20,6 +20,7 @@ from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._lifespan_manager import LifespanManager
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 _State = Mapping[str, Any] | None
@@ -71,6 +72,7 @@ class LifespanShim:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._lifespan!r})"
 
+    @for_asgi_servers("put it in AsgiToWsgi for a WSGI server")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
 

@@ -14,6 +14,7 @@ from gatebridge._concurrency.background import refuse_loop_threads
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._translate.mounts import find_mount, longest_first
 from gatebridge._translate.paths import mount_point
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.errors import LifespanError
 from gatebridge.types import StartResponse, WSGIEnvironment
 
@@ -68,11 +69,12 @@ class WsgiMounts:
         self._living = [(name, app) for name, app in parts if isinstance(app, Living)]
         self._processes = PerProcess(_Process)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request; the result is that of the application called.
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
 
+    @for_wsgi_servers("give an ASGI server AsgiMounts")
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request; the result is that of the application called.
 
         Raises:
             LifespanError: An application did not start up.

@@ -20,6 +20,7 @@ from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
 from gatebridge._wsgi_notices import Notices
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
@@ -145,6 +146,7 @@ class WsgiToAsgi:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
 
+    @for_asgi_servers("give a WSGI server the WSGI application itself")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one lifespan; refuse a WebSocket.
 

@@ -25,6 +25,7 @@ from gatebridge._concurrency.portal import refuse_thread_of
 from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.text import request_line
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge._wsgi_to_asgi import WsgiToAsgi as _WsgiToAsgi
 from gatebridge.errors import UnavailableError
 from gatebridge.types import (
@@ -106,6 +107,7 @@ class ASGIMiddleware(AsgiToWsgi):
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop
         return loop
 
+    @for_wsgi_servers("give an ASGI server the ASGI application itself")
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; see `AsgiToWsgi`."""
 

@@ -1,0 +1,42 @@
+"""An application on a server of the other kind: the error says which kind of server it is for.
+
+The server calls with the wrong number of arguments, and the interpreter raises `TypeError` before
+any code of the application runs. It cannot be raised better from within: an ``async`` function
+raises only when awaited, which a WSGI server never does, and with a default for what is missing,
+the signature would no longer show servers and frameworks which kind of application it is. But the
+interpreter's message begins with the function's qualified name, so the explanation goes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def for_asgi_servers(advice: str) -> Callable[[F], F]:
+    """Decorate the ``__call__`` of an ASGI application.
+
+    Args:
+        advice: What to give to a WSGI server.
+    """
+    return _explained(f"for ASGI servers such as Uvicorn; {advice}")
+
+
+def for_wsgi_servers(advice: str) -> Callable[[F], F]:
+    """Decorate the ``__call__`` of a WSGI application.
+
+    Args:
+        advice: What to give to an ASGI server.
+    """
+    return _explained(f"for WSGI servers such as Gunicorn; {advice}")
+
+
+def _explained(explanation: str) -> Callable[[F], F]:
+    def decorate(call: F) -> F:
+        cls = call.__qualname__.partition(".")[0]
+        call.__qualname__ = f"{cls} is {explanation}: {call.__qualname__}"
+        return call
+
+    return decorate
