@@ -43,6 +43,8 @@ _BAD_START = re.compile(
     r"(?!CR, LF|Django |HostError |LifespanManager: )[A-Z]|it |the error |[^\w'({]"
 )
 
+_NAMES_ARGUMENT = re.compile(r"[\w{}]+(: | (must|may|is|can|takes|does not) )")
+
 
 class Message(NamedTuple):
     """A message, as it stands in the source.
@@ -291,7 +293,11 @@ def test_the_source_is_read() -> None:
             "UnavailableError",
             "eventlet: no event loop can run beside it; use threads, or gevent, instead",
         ),
-        ("ValueError", "{}: not at least{}:{}"),
+        ("ValueError", "{}must be at least{}, got{}"),
+        (
+            "TypeError",
+            "{}is for ASGI servers such as Uvicorn; give a WSGI server WsgiMounts:{}.__call__(){}",
+        ),
         ("log warning", "not ended by its cancellation:{}"),
         ("answer", "shutting down"),
         ("print", "error:{}"),
@@ -332,7 +338,7 @@ def test_a_message_is_in_the_style_of_the_others(message: Message) -> None:
         assert message.field.strip()
         assert message.field[-1] not in ": "
     if message.kind in OTHERS - {"ArgumentTypeError", "ConnectionError"}:
-        assert re.match(r"[\w{}]+: ", text), "does not say which argument"
+        assert _NAMES_ARGUMENT.match(text), "does not say which argument"
     if message.kind != "print":
         assert not _BAD_START.match(message.reason)
     assert "\n" not in text

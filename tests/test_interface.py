@@ -10,7 +10,18 @@ from unittest.mock import AsyncMock, Mock, create_autospec
 import pytest
 from asgiref.compatibility import guarantee_single_callable
 
-from gatebridge import AsgiToWsgi, WsgiToAsgi, interface, to_asgi, to_wsgi
+from gatebridge import (
+    AsgiMounts,
+    AsgiToWsgi,
+    LifespanManager,
+    LifespanShim,
+    WsgiMounts,
+    WsgiToAsgi,
+    compat,
+    interface,
+    to_asgi,
+    to_wsgi,
+)
 
 pytestmark = pytest.mark.clause("W-CALL-02")
 
@@ -273,7 +284,7 @@ UNDECIDABLE = [
 @pytest.mark.parametrize("function", [interface, to_asgi, to_wsgi])
 def test_what_cannot_be_told_is_an_error_that_says_how_to_choose(function: Any, app: Any) -> None:
     advice = (
-        r"^app: .*; put it into a function of \(scope, receive, send\) if it is ASGI, "
+        r"^app .*; put it into a function of \(scope, receive, send\) if it is ASGI, "
         r"or of \(environ, start_response\) if it is WSGI$"
     )
     with pytest.raises(TypeError, match=advice):
@@ -304,20 +315,23 @@ def test_the_advice_works_for_wsgi() -> None:
 @pytest.mark.parametrize(
     ("app", "reason"),
     [
-        (None, "app: not callable: None"),
-        ("module:app", "app: not callable: 'module:app'"),
-        (AsgiInstance, "app: needs no argument: .*; call it first if it is a factory"),
-        (lambda: wsgi, "app: needs no argument: .*; call it first if it is a factory"),
-        (lambda config=None: wsgi, "app: needs no argument: .*; call it first if it is a factory"),
-        (lambda config=None, debug=False: wsgi, "app: needs no argument"),
-        (Middleware, "its instances are neither awaited .* nor iterated .* the application"),
-        (LongerMiddleware, "its instances are neither awaited .* nor iterated"),
-        (functools.partial(Middleware, wsgi, {}), "app: needs no argument"),
-        (configured, "takes neither scope, receive and send nor"),
-        (configured_by_name, "takes neither scope, receive and send nor"),
-        (functools.partial(configured, options={}), "takes neither scope, receive and send nor"),
-        (functools.partial(asgi, {}), "a coroutine function of two arguments is neither"),
-        (Asgi2({}), "a coroutine function of two arguments is neither ASGI nor WSGI"),
+        (None, "app must be callable, got None"),
+        ("module:app", "app must be callable, got 'module:app'"),
+        (AsgiInstance, "app is a class .*; create an instance, and use that"),
+        (lambda: wsgi, "app can be called without arguments: .*; if it is a factory, call it, and"),
+        (lambda config=None: wsgi, "app can be called without arguments: .*; if it is a factory"),
+        (lambda config=None, debug=False: wsgi, "app can be called without arguments"),
+        (Middleware, "whose instances are neither awaited .* nor iterated .*; create an instance"),
+        (LongerMiddleware, "whose instances are neither awaited .* nor iterated"),
+        (functools.partial(Middleware, wsgi, {}), "whose instances are neither awaited"),
+        (configured, r"takes neither \(scope, receive, send\) nor"),
+        (configured_by_name, r"takes neither \(scope, receive, send\) nor"),
+        (functools.partial(configured, options={}), r"takes neither \(scope, receive, send\) nor"),
+        (
+            functools.partial(asgi, {}),
+            "a coroutine function of two arguments, neither ASGI nor WSGI",
+        ),
+        (Asgi2({}), "a coroutine function of two arguments, neither ASGI nor WSGI"),
     ],
 )
 def test_what_is_no_application_is_an_error_with_the_reason(app: Any, reason: str) -> None:
@@ -333,3 +347,119 @@ def test_an_asgi_2_application_is_an_error_that_names_the_remedy(app: Any) -> No
     for function in (interface, to_asgi, to_wsgi):
         with pytest.raises(TypeError, match=remedy):
             function(app)
+
+
+# --- what the adapters refuse ---------------------------------------------------------------------
+
+
+class WsgiByNew:
+    """Its calls return what `__new__` does, which is not an instance."""
+
+    def __new__(cls, environ: Any, start_response: Any) -> Any:
+        return [b""]
+
+
+class Site:
+    """As the classes of frameworks: any number of arguments makes one, which is not a response."""
+
+    def __init__(self, name: Any = None, debug: Any = None, routes: Any = None) -> None: ...
+
+    def __call__(self, environ: Any, start_response: Any) -> Any: ...
+
+
+class Unbound:
+    """As Werkzeug's `LocalProxy` outside of a request: whatever it is asked for, it raises."""
+
+    def __call__(self, *args: Any) -> Any: ...
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "__class__":
+            return type(self)
+        raise RuntimeError("working outside of application context")
+
+
+UNBOUND = pytest.param(Unbound(), id="unbound proxy")
+
+
+def replacing(app: Any) -> Any:
+    """Decorate an application with one of the other kind that hides its parameters."""
+
+    @functools.wraps(app)
+    def wrapper(*args: Any) -> Any:
+        return args
+
+    return wrapper
+
+
+async def async_wsgi(environ: Any, start_response: Any) -> Any: ...
+
+
+TO_ASGI = [WsgiToAsgi, compat.WSGIMiddleware, compat.WsgiToAsgi]
+TO_WSGI = [AsgiToWsgi, compat.ASGIMiddleware, LifespanManager, LifespanShim]
+
+
+@pytest.mark.parametrize("adapter", TO_ASGI)
+@pytest.mark.parametrize(
+    ("app", "reason"),
+    [
+        (asgi, "takes three arguments like an ASGI application: .*in AsgiToWsgi$"),
+        (AsgiInstance(), "takes three arguments like an ASGI application"),
+        (AsgiBySlot(), "takes three arguments like an ASGI application"),
+        (WsgiToAsgi(wsgi), r"takes three arguments like an ASGI application: WsgiToAsgi\("),
+        (AsgiMounts(wsgi, {}), "takes three arguments like an ASGI application"),
+        (async_wsgi, "is a coroutine function, as ASGI has them: .*in AsgiToWsgi$"),
+        (AsgiByAnyArguments(), "is a coroutine function, as ASGI has them"),
+        (AsyncMock(), "is a coroutine function, as ASGI has them"),
+        (Site, "is a class whose instances .*; create an instance, and use that$"),
+        (functools.partial(Site), "is a class whose instances"),
+        (AsgiInstance, "is a class whose instances"),
+        (Middleware, "is a class whose instances"),
+        (lambda: wsgi, "without arguments: .*; if it is a factory, call it"),
+        (lambda request: "a view", "takes one argument"),
+        ("module:app", "must be callable, got 'module:app'"),
+    ],
+)
+def test_what_is_not_wsgi_is_refused_at_once(adapter: Any, app: Any, reason: str) -> None:
+    with pytest.raises(TypeError, match=f"^app .*{reason}"):
+        adapter(app)
+
+
+@pytest.mark.parametrize("adapter", TO_ASGI)
+@pytest.mark.parametrize(
+    "app",
+    [
+        *(WsgiClass, WsgiByNew, WsgiByMetaclass, WsgiByClassMethod(), WsgiOrAny()),
+        *(wsgi_with_more, wsgi_of_defaults, functools.partial(WsgiClass)),
+        *(undecidable, replacing(asgi), passing_on(wsgi), cached, Mock(), Mock(spec=Site), print),
+        *(create_autospec(wsgi), AsgiToWsgi(asgi), WsgiMounts(wsgi, {}), UNBOUND),
+    ],
+)
+def test_what_may_be_wsgi_is_only_called(adapter: Any, app: Any) -> None:
+    assert adapter(app).app is app
+
+
+@pytest.mark.parametrize("adapter", TO_WSGI)
+@pytest.mark.parametrize(
+    "app",
+    [
+        *(AsgiEndpoint, AsgiBySlot(), AsgiByAnyArguments(), AsyncMock(), Mock(), Mock(spec=Site)),
+        *(undecidable, replacing(wsgi), passing_on(asgi), single_or_double, UNBOUND),
+        *(create_autospec(asgi), WsgiToAsgi(wsgi), AsgiMounts(wsgi, {})),
+    ],
+)
+def test_what_may_be_asgi_is_only_called(adapter: Any, app: Any) -> None:
+    assert adapter(app).app is app
+
+
+@pytest.mark.parametrize("adapter", TO_WSGI)
+@pytest.mark.parametrize("app", [wsgi, WsgiInstance(), AsgiToWsgi(asgi), WsgiMounts(wsgi, {})])
+def test_what_is_wsgi_is_not_taken_for_asgi(adapter: Any, app: Any) -> None:
+    with pytest.raises(TypeError, match="takes two arguments like a WSGI application"):
+        adapter(app)
+
+
+@pytest.mark.parametrize("adapter", TO_WSGI)
+@pytest.mark.parametrize("app", [Site, functools.partial(Site), AsgiInstance])
+def test_a_class_of_applications_is_not_an_asgi_application(adapter: Any, app: Any) -> None:
+    with pytest.raises(TypeError, match=r"^app is a class whose instances are neither awaited"):
+        adapter(app)

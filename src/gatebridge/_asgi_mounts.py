@@ -46,7 +46,8 @@ class AsgiMounts:
         mounts: The others, likewise, by their decoded prefixes.
 
     Raises:
-        TypeError: An application is of neither kind; names its prefix.
+        TypeError: An application is of neither kind (names its prefix), or ``mounts`` is not a
+            mapping.
         ValueError: A prefix is empty, given twice, or not UTF-8.
 
     Source: ASGI HTTP 2.5 "HTTP Connection Scope"; ASGI lifespan 2.0; D-43 of the clauses.

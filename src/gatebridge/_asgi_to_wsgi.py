@@ -13,7 +13,7 @@ from typing import Any, Literal
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
 
-from gatebridge._arguments import require_above_zero, require_at_least
+from gatebridge._arguments import require_int, require_mapping, require_seconds, require_word
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_exit import expect_requests, refuse_at_exit
@@ -74,13 +74,13 @@ class _Process:
 class AsgiToWsgi:
     """A WSGI application that serves an ASGI application.
 
-    All requests run as tasks on one event loop, in a background thread that the adapters of the
     For a WSGI server::
 
         from gatebridge import AsgiToWsgi
         app = AsgiToWsgi(fastapi_app)
         # gunicorn --threads 8 shop:app
 
+    All requests run as tasks on one event loop, in a background thread that the adapters of the
     process share, each in a copy of the `contextvars` context of the server's thread. Only that
     thread reads the request's body and begins the response. Bodies are streamed both ways.
 
@@ -147,14 +147,18 @@ class AsgiToWsgi:
         pathsend: bool = False,
     ) -> None:
         require_asgi3(app)
-        if backend not in ("asyncio", "trio"):
-            raise ValueError(f"backend: not 'asyncio' or 'trio': {backend!r:.80}")
-        if lifespan not in ("auto", "on", "off"):
-            raise ValueError(f"lifespan: not 'auto', 'on' or 'off': {lifespan!r:.80}")
-        require_at_least(1, window_bytes=window_bytes)
-        require_at_least(0, shutdown_timeout=shutdown_timeout, max_body_size=max_body_size or 0)
-        require_at_least(0, max_message_size=max_message_size or 0)
-        require_above_zero(startup_timeout=startup_timeout, response_timeout=response_timeout)
+        require_word(("asyncio", "trio"), backend=backend)
+        require_word(("auto", "on", "off"), lifespan=lifespan)
+        require_mapping(backend_options=backend_options)
+        require_int(1, window_bytes=window_bytes)
+        require_int(0, or_none=True, max_body_size=max_body_size, max_message_size=max_message_size)
+        require_seconds(shutdown_timeout=shutdown_timeout)
+        require_seconds(
+            or_none=True,
+            above_zero=True,
+            startup_timeout=startup_timeout,
+            response_timeout=response_timeout,
+        )
         self.app = app
         self._backend = backend
         self._backend_options = dict(backend_options or {})
@@ -169,22 +173,19 @@ class AsgiToWsgi:
         self._window_bytes = window_bytes
         # There is a limit to what a queue, and more so a selector, can be told.
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
+        self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
         self._processes = PerProcess(_Process)
         expect_requests(self)
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request.
-
-        self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
-        Raises:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
 
     @for_wsgi_servers("give an ASGI server the ASGI application itself")
-            LifespanError: The application did not start up.
-    def __repr__(self) -> str:
-        return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request.
 
+        Raises:
+            LifespanError: The application did not start up.
             UnavailableError: The adapter was closed, its event loop has ended or cannot run on this
                 server, or it is called on that loop's thread.
             HostError: The server breaks PEP 3333.

@@ -12,7 +12,7 @@ from io import BufferedIOBase
 
 import anyio.lowlevel
 
-from gatebridge._arguments import require_at_least
+from gatebridge._arguments import require_int
 from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body
 from gatebridge._concurrency.loop import current_loop
@@ -75,8 +75,8 @@ def input_from_receive(
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request".
     """
-    require_at_least(1, window_bytes=window_bytes)
-    require_at_least(0, max_body_size=max_body_size or 0)
+    require_int(1, window_bytes=window_bytes)
+    require_int(0, or_none=True, max_body_size=max_body_size)
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
     return _fed_input(
         receive,
@@ -127,7 +127,7 @@ def messages_from_input(
 
     Source: PEP 3333 "Input and Error Streams"; ASGI HTTP 2.5 "Request"; RFC 9112 section 6.3.
     """
-    require_at_least(0, max_body_size=max_body_size or 0)
+    require_int(0, or_none=True, max_body_size=max_body_size)
     return _messages(RequestMessages(environ, scope_from_environ(environ), max_body_size))
 
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Literal
+from typing import Literal, cast
 
 Interface = Literal["asgi", "wsgi"]
 
@@ -14,6 +14,7 @@ _HOW_TO_CHOOSE = (
     "put it into a function of (scope, receive, send) if it is ASGI, "
     "or of (environ, start_response) if it is WSGI"
 )
+_HOW_TO_SERVE_ASGI = "give it to an ASGI server as it is, or to a WSGI server in AsgiToWsgi"
 
 
 def interface(app: object) -> Interface:
@@ -37,7 +38,7 @@ def interface(app: object) -> Interface:
     """
     signature = _signature_of(app)
     if signature is None:
-        raise TypeError(f"app: its parameters are not known: {app!r:.80}; {_HOW_TO_CHOOSE}")
+        raise TypeError(f"app does not show its parameters: {app!r:.80}; {_HOW_TO_CHOOSE}")
     two, three = _takes(signature, 2), _takes(signature, 3)
     if not (two or three):
         raise _neither(app, signature)
@@ -48,7 +49,7 @@ def interface(app: object) -> Interface:
         return "asgi"
     if not three and _is_async(app):
         raise TypeError(
-            f"app: a coroutine function of two arguments is neither ASGI nor WSGI: {app!r:.80}"
+            f"app is a coroutine function of two arguments, neither ASGI nor WSGI: {app!r:.80}"
         )
     first = next(iter(signature.parameters), "")
     if first in ("environ", "env"):
@@ -59,43 +60,84 @@ def interface(app: object) -> Interface:
         return "wsgi"
     if first == "scope":
         return "asgi"
-    raise TypeError(f"app: may be ASGI or WSGI: {app!r:.80}{signature}; {_HOW_TO_CHOOSE}")
+    raise TypeError(f"app may be ASGI or WSGI: {app!r:.80}{signature}; {_HOW_TO_CHOOSE}")
 
 
 def require_asgi3(app: object) -> None:
-    """Raise `TypeError` for what can be told from an ASGI 3 application without calling it."""
-    signature = _signature_of(app)
-    if signature is None or _takes(signature, 3):
+    """Raise `TypeError` for an object that cannot be an ASGI 3 application.
+
+    Only what its own signature proves is refused: with a decorator that takes any arguments, or
+    with code in C, anything goes.
+    """
+    signature = _own_signature(app)
+    if signature is None:
         return
-    if _takes(signature, 2):
+    if _takes(signature, 3):
+        _refuse_class_without("__await__", app=app)
+    elif _takes(signature, 2):
+        _refuse_class_without("__await__", "__iter__", app=app)
         raise TypeError(
-            f"app: takes two arguments, as for WSGI, not three: {app!r:.80}; WsgiToAsgi adapts it"
+            "app must be an ASGI application, but takes two arguments like a WSGI application: "
+            f"{app!r:.80}; give it to a WSGI server as it is, or to an ASGI server in WsgiToAsgi"
         )
-    raise _neither(app, signature)
+    else:
+        raise _neither(app, signature)
 
 
 def require_wsgi(app: object) -> None:
-    """Raise `TypeError` for what can be told from a WSGI application without calling it."""
-    signature = _signature_of(app)
-    if signature is None or _takes(signature, 2):
+    """Raise `TypeError` for an object that cannot be a WSGI application; see `require_asgi3`."""
+    signature = _own_signature(app)
+    if signature is None:
         return
-    if _takes(signature, 3):
-        raise TypeError(f"app: takes three arguments, as for ASGI, not two: {app!r:.80}")
-    raise _neither(app, signature)
+    if _takes(signature, 2):
+        _refuse_class_without("__iter__", app=app)
+        if _is_async(app):
+            raise TypeError(
+                "app must be a WSGI application, but is a coroutine function, as ASGI has them: "
+                f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
+            )
+    elif _takes(signature, 3):
+        _refuse_class_without("__await__", "__iter__", app=app)
+        raise TypeError(
+            "app must be a WSGI application, but takes three arguments like an ASGI application: "
+            f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
+        )
+    else:
+        raise _neither(app, signature)
+
+
+def _refuse_class_without(*methods: str, app: object) -> None:
+    """Refuse a class whose instances have none of these methods: its calls return no response.
+
+    A class with its own ``__new__`` may return anything.
+    """
+    cls = _class_of(app)
+    if cls is None or any(hasattr(cls, method) for method in methods):
+        return
+    if vars(object)["__new__"] is cls.__new__:
+        raise _not_a_response(cls)
 
 
 def _signature_of(app: object) -> inspect.Signature | None:
     """Return what the application is called with, or None if nothing tells."""
-    if not callable(app):
-        raise TypeError(f"app: not callable: {app!r:.80}")
-    # inspect takes away a first argument also where `__call__` is a static or a class method, and
-    # does not find one that is an attribute of the instance, as Sentry's.
-    call = app.__call__ if _is_instance(app) else app
+    own = _own_signature(app)
     # A decorator may change the interface: what it wraps counts only if it takes any arguments.
-    own = _signature(call, follow_wrapped=False)
     if own is not None and not (_takes(own, 2) and _takes(own, 3)):
         return own
-    return _signature(app, follow_wrapped=True) or own
+    return _signature(cast("Callable[..., object]", app), follow_wrapped=True) or own
+
+
+def _own_signature(app: object) -> inspect.Signature | None:
+    """Return the same, without regard to what a decorator says that it wraps."""
+    if not callable(app):
+        raise TypeError(f"app must be callable, got {app!r:.80}")
+    try:
+        # inspect takes away a first argument also where `__call__` is a static or a class method,
+        # and does not find one that is an attribute of the instance, as Sentry's.
+        call = app.__call__ if _is_instance(app) else app
+    except Exception:  # noqa: BLE001 - a proxy, such as Werkzeug's LocalProxy, that stands for nothing yet
+        return None
+    return _signature(call, follow_wrapped=False)
 
 
 def _is_instance(app: object) -> bool:
@@ -107,8 +149,8 @@ def _is_instance(app: object) -> bool:
 def _signature(app: Callable[..., object], *, follow_wrapped: bool) -> inspect.Signature | None:
     try:
         return inspect.signature(app, follow_wrapped=follow_wrapped)
-    except (TypeError, ValueError):
-        return None  # written in C, or the like
+    except Exception:  # noqa: BLE001 - written in C, or a proxy that stands for nothing yet
+        return None
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:
@@ -131,14 +173,11 @@ def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
         return "asgi"
     if two and hasattr(cls, "__iter__"):
         return "wsgi"
-    raise TypeError(
-        f"app: its instances are neither awaited (ASGI) nor iterated (WSGI): {cls!r:.80}; "
-        "one of them may be the application"
-    )
+    raise _not_a_response(cls)
 
 
 def _is_async(app: object) -> bool:
-    """Return whether a call gives an awaitable, as far as this can be told."""
+    """Return whether a call gives an awaitable, as far as this can be seen."""
     app = _without_partial(app)
     return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
 
@@ -151,13 +190,26 @@ def _without_partial(app: object) -> object:
 
 def _neither(app: object, signature: inspect.Signature) -> TypeError:
     if _takes(signature, 0):
-        return TypeError(f"app: needs no argument: {app!r:.80}; call it first if it is a factory")
+        cls = _class_of(app)
+        if cls is not None:
+            return _not_a_response(cls)
+        return TypeError(
+            f"app can be called without arguments: {app!r:.80}; if it is a factory, call it, and "
+            "pass what it returns"
+        )
     if _takes(signature, 1):
         return TypeError(
-            f"app: takes one argument, not three: {app!r:.80}; if it is an ASGI 2 application, "
-            "wrap it by asgiref.compatibility.guarantee_single_callable"
+            f"app takes one argument: {app!r:.80}; if it is a factory, pass what it returns; if it "
+            "is an ASGI 2 application, wrap it by asgiref.compatibility.guarantee_single_callable"
         )
     return TypeError(
-        "app: takes neither scope, receive and send nor environ and start_response: "
+        "app takes neither (scope, receive, send) nor (environ, start_response): "
         f"{app!r:.80}{signature}"
+    )
+
+
+def _not_a_response(cls: type) -> TypeError:
+    return TypeError(
+        "app is a class whose instances are neither awaited (ASGI) nor iterated (WSGI): "
+        f"{cls!r:.80}; create an instance, and use that"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-from gatebridge._arguments import require_at_least
+from gatebridge._arguments import require_seconds
 from gatebridge._concurrency.loop import start_task
 from gatebridge._interface import require_asgi3
 from gatebridge._lifespan import Lifespan
@@ -42,8 +42,8 @@ class LifespanManager:
         app: As given.
 
     Raises:
-        TypeError: ``app`` is not an ASGI 3 application.
-        ValueError: A timeout is not at least 0.
+        TypeError: ``app`` is not an ASGI 3 application, or a timeout is not a number.
+        ValueError: A timeout is less than 0.
 
     Source: ASGI lifespan 2.0.
     """
@@ -57,9 +57,9 @@ class LifespanManager:
         state: dict[str, Any] | None = None,
     ) -> None:
         require_asgi3(app)
-        for name, seconds in (("startup", startup_timeout), ("shutdown", shutdown_timeout)):
-            if seconds is not None:
-                require_at_least(0, **{f"{name}_timeout": seconds})
+        require_seconds(
+            or_none=True, startup_timeout=startup_timeout, shutdown_timeout=shutdown_timeout
+        )
         self.app = app
         self._startup_timeout = startup_timeout
         self._shutdown_timeout = shutdown_timeout

@@ -64,7 +64,7 @@ class LifespanShim:
     def __init__(self, app: ASGIApplication, lifespan: LifespanFunction | None = None) -> None:
         require_asgi3(app)
         if lifespan is not None and not callable(lifespan):
-            raise TypeError(f"lifespan: not callable: {lifespan!r:.80}")
+            raise TypeError(f"lifespan must be callable, got {lifespan!r:.80}")
         self.app = app
         self._lifespan = lifespan
         self._states: PerLoop[dict[str, Any]] = PerLoop()  # where the server has none
@@ -97,9 +97,7 @@ class LifespanShim:
                 stack.enter_context(self._states.hold(state))
             mapping = await stack.enter_async_context(self._given_lifespan())
             if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(
-                    f"lifespan: its value is neither None nor a mapping: {mapping!r:.80}"
-                )
+                raise TypeError(f"lifespan must give None or a mapping, got {mapping!r:.80}")
             state.update(mapping or {})
             try:
                 await stack.enter_async_context(running(self.app, state))
@@ -119,8 +117,8 @@ class LifespanShim:
         if hasattr(manager, "__enter__"):
             return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
         raise TypeError(
-            f"lifespan: returned no context manager: {manager!r:.80}; "
-            "decorate a generator function by contextlib.asynccontextmanager"
+            f"lifespan must return a context manager, got {manager!r:.80}; "
+            "decorate a generator function with contextlib.asynccontextmanager"
         )
 
 

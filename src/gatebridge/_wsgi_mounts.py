@@ -54,7 +54,8 @@ class WsgiMounts:
         mounts: The others, likewise, by their decoded prefixes.
 
     Raises:
-        TypeError: An application is of neither kind; names its prefix.
+        TypeError: An application is of neither kind (names its prefix), or ``mounts`` is not a
+            mapping.
         ValueError: A prefix is empty, given twice, or not UTF-8.
 
     Source: PEP 3333 "environ Variables"; ASGI lifespan 2.0; D-43 of the clauses.

@@ -9,18 +9,19 @@ from types import FunctionType
 
 import anyio.to_thread
 
-from gatebridge._arguments import require_at_least
+from gatebridge._arguments import require_int, require_mapping, require_seconds
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._disconnects import receive_lost_client, send_lost_client
+from gatebridge._interface import require_wsgi
 from gatebridge._lifespan import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge._wsgi_exchange import Exchange, Limits, answer
 from gatebridge._wsgi_notices import Notices
-from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
@@ -30,14 +31,14 @@ _logger = logging.getLogger("gatebridge")
 class WsgiToAsgi:
     """An ASGI 3 application that serves a WSGI application.
 
-    Each request calls the application once, in one worker thread, with a copy of the request's
-    `contextvars` context. Bodies are streamed both ways through bounded windows. A worker that
     For an ASGI server::
 
         from gatebridge import WsgiToAsgi
         app = WsgiToAsgi(flask_app)
         # uvicorn shop:app
 
+    Each request calls the application once, in one worker thread, with a copy of the request's
+    `contextvars` context. Bodies are streamed both ways through bounded windows. A worker that
     waits for its client does not count against ``threads``.
 
     The lifespan protocol is answered; at its shutdown the worker threads are ended. Without a
@@ -45,7 +46,8 @@ class WsgiToAsgi:
     denial response, otherwise 403.
 
     Args:
-        app: The WSGI application. It is only called, never inspected.
+        app: The WSGI application. An object whose signature shows that it is not one is refused;
+            beyond that, the adapter only calls it.
         threads: How many calls may run at a time; at least 1. With 1, and ``max_threads`` left
             alone, calls never overlap; one that waits for another request to itself then waits for
             ever.
@@ -85,8 +87,7 @@ class WsgiToAsgi:
         app: As given.
 
     Raises:
-        TypeError: ``app`` is not callable, or a number or a pair of ``environ`` is of the wrong
-            type.
+        TypeError: ``app`` is not a WSGI application, or an argument is of the wrong type.
         ValueError: A number is out of range.
 
     Source: PEP 3333; ASGI HTTP 2.5; ASGI lifespan 2.0.
@@ -111,16 +112,15 @@ class WsgiToAsgi:
         name: str | None = None,
         server_sends_files: bool = True,
     ) -> None:
-        if not callable(app):
-            raise TypeError(f"app: not callable: {app!r:.80}")
-        require_at_least(1, threads=threads, window_bytes=window_bytes)
+        require_wsgi(app)
+        require_int(1, threads=threads, window_bytes=window_bytes)
         if max_threads is None:
             max_threads = 1 if threads == 1 else threads + 2000
-        if duplicate_header_limit is not None:
-            require_at_least(1, duplicate_header_limit=duplicate_header_limit)
-        require_at_least(threads, max_threads=max_threads)
-        require_at_least(0, idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
-        require_at_least(0, max_queue=max_queue or 0, max_body_size=max_body_size or 0)
+        require_int(threads, max_threads=max_threads)
+        require_int(1, or_none=True, duplicate_header_limit=duplicate_header_limit)
+        require_int(0, or_none=True, max_queue=max_queue, max_body_size=max_body_size)
+        require_seconds(idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
+        require_mapping(environ=environ)
         self.app = app
         self._pool = WorkerPool(
             threads=threads,
@@ -129,9 +129,9 @@ class WsgiToAsgi:
             idle_timeout=idle_timeout,
             name=f"gatebridge-{name or _name_of(app)}",
         )
+        self._numbers = f"{threads=}, {max_threads=}, {max_queue=}, {max_body_size=}"
         self._multithread = max_threads > 1
         self._multiprocess = multiprocess
-        self._numbers = f"{threads=}, {max_threads=}, {max_queue=}, {max_body_size=}"
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._limits = Limits(window_bytes, max_body_size, spool_bodies)
@@ -259,8 +259,10 @@ def _name_of(app: object) -> str:
 def _checked_environ(environ: Mapping[str, object]) -> dict[str, object]:
     checked: dict[str, object] = {}
     for key, value in environ.items():
+        if not isinstance(key, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"environ must have names of type str, got {key!r:.80}")
         if "." not in key and not (type(value) is str and all(char <= "\xff" for char in value)):
-            raise TypeError(f"environ: {key!r:.80} is not a native string: {value!r:.80}")
+            raise TypeError(f"environ must have a native string for {key!r:.80}, got {value!r:.80}")
         if key.startswith("wsgi."):
             _logger.warning("environ: %.80r is for the server to set and was ignored", key)
             continue

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from gatebridge._arguments import require_at_least
+from gatebridge._arguments import require_int
 from gatebridge._asgi_session import Phase
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._concurrency.background import GivenLoop, LoopUse
@@ -191,14 +191,14 @@ class WSGIMiddleware(_WsgiToAsgi):
         send_queue_size: As given.
 
     Raises:
-        TypeError: ``app`` is not callable.
+        TypeError: ``app`` is not a WSGI application, or ``workers`` is not an ``int``.
         ValueError: ``workers`` is less than 1.
 
     Source: a2wsgi 1.10; Starlette 1.10; Uvicorn 0.54.
     """
 
     def __init__(self, app: WSGIApplication, workers: int = 10, send_queue_size: int = 10) -> None:
-        require_at_least(1, workers=workers)
+        require_int(1, workers=workers)
         super().__init__(app, threads=workers)
         self.send_queue_size = send_queue_size
         self.executor = _Executor(self._pool, self._shutdown_timeout)
@@ -240,7 +240,8 @@ class WsgiToAsgi(_WsgiToAsgi):
         duplicate_header_limit: As given.
 
     Raises:
-        TypeError: ``wsgi_application`` is not callable.
+        TypeError: ``wsgi_application`` is not a WSGI application, or ``duplicate_header_limit``
+            is not an ``int``.
         ValueError: ``duplicate_header_limit`` is less than 0.
 
     Source: asgiref 3.13.

@@ -147,9 +147,9 @@ def test_one_that_the_server_ends_is_not(adapt: Adapt) -> None:
 
 
 @pytest.mark.clause("H-MSG-10")
-@pytest.mark.parametrize("limit", [-1, float("nan")])
-def test_the_limit_is_a_number_of_bytes(limit: Any) -> None:
-    with pytest.raises(ValueError, match="max_body_size"):
+@pytest.mark.parametrize(("limit", "error"), [(-1, ValueError), (float("nan"), TypeError)])
+def test_the_limit_is_a_number_of_bytes(limit: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="max_body_size"):
         AsgiToWsgi(sending(start(), body()), max_body_size=limit)
 
 

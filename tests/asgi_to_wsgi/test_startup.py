@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -247,16 +248,36 @@ def test_a_startup_may_take_any_time(adapt: Adapt) -> None:
 @pytest.mark.parametrize("name", ["startup_timeout", "response_timeout"])
 def test_a_timeout_is_longer_than_nothing(name: str, seconds: float) -> None:
     arguments: dict[str, Any] = {name: seconds}
-    with pytest.raises(ValueError, match=f"{name}: not greater than 0: {seconds}"):
+    with pytest.raises(ValueError, match=f"^{name} must be greater than 0, got {seconds}$"):
         AsgiToWsgi(Recorder(), **arguments)
 
 
-@pytest.mark.parametrize("name", ["startup_timeout", "shutdown_timeout", "max_body_size"])
-def test_a_number_is_not_given_as_text(name: str) -> None:
-    """As out of the environment: the error says which argument it is."""
-    arguments: dict[str, Any] = {name: "30"}
-    with pytest.raises(TypeError, match=f"^{name}: not a number: '30'$"):
-        AsgiToWsgi(Recorder(), **arguments)
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("startup_timeout", "30", "an int, a float or None"),  # as out of the environment
+        ("startup_timeout", True, "an int, a float or None"),
+        ("response_timeout", "30", "an int, a float or None"),
+        ("shutdown_timeout", "30", "an int or a float"),
+        ("shutdown_timeout", None, "an int or a float"),
+        ("window_bytes", 1e6, "an int"),
+        ("window_bytes", None, "an int"),
+        ("max_body_size", "30", "an int or None"),
+        ("max_body_size", 1e6, "an int or None"),
+        ("max_body_size", False, "an int or None"),
+        ("max_message_size", 1e6, "an int or None"),
+    ],
+)
+def test_a_number_of_another_type_is_refused(name: str, value: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be {kind}, got {value!r}$"):
+        AsgiToWsgi(Recorder(), **{name: value})
+
+
+def test_the_options_of_the_backend_are_a_mapping() -> None:
+    with pytest.raises(
+        TypeError, match=r"^backend_options must be a mapping or None, got \['a'\]$"
+    ):
+        AsgiToWsgi(Recorder(), backend_options=["a"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [1e7, 1e12, float("inf")])
@@ -269,14 +290,14 @@ def test_a_timeout_may_be_longer_than_a_thread_can_wait(adapt: Adapt, seconds: f
 
 @pytest.mark.parametrize("seconds", [-1, float("nan")])
 def test_the_shutdown_timeout_is_not_negative(seconds: float) -> None:
-    with pytest.raises(ValueError, match=f"shutdown_timeout: not at least 0: {seconds}"):
+    with pytest.raises(ValueError, match=f"^shutdown_timeout must be at least 0, got {seconds}$"):
         AsgiToWsgi(Recorder(), shutdown_timeout=seconds)
 
 
 def test_words_are_among_those_that_exist() -> None:
-    with pytest.raises(ValueError, match="lifespan: not 'auto', 'on' or 'off': 'maybe'"):
+    with pytest.raises(ValueError, match=r"^lifespan must be 'auto', 'on' or 'off', got 'maybe'$"):
         AsgiToWsgi(Recorder(), lifespan="maybe")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="backend: not 'asyncio' or 'trio': 'curio'"):
+    with pytest.raises(ValueError, match=r"^backend must be 'asyncio' or 'trio', got 'curio'$"):
         AsgiToWsgi(Recorder(), backend="curio")  # type: ignore[arg-type]
 
 
@@ -294,6 +315,14 @@ def test_an_asgi_2_application_is_refused_with_advice() -> None:
             AsgiToWsgi(app)  # type: ignore[arg-type]
 
 
+class NotAwaited:
+    """As the classes of Flask and Starlette: it can be called with three arguments, too."""
+
+    def __init__(self, name: Any = None, debug: Any = None, routes: Any = None) -> None: ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
 @pytest.mark.clause("D-46")
 def test_what_is_no_asgi_application_is_refused() -> None:
     def wsgi(environ: Any, start_response: Any) -> Any: ...
@@ -303,10 +332,14 @@ def test_what_is_no_asgi_application_is_refused() -> None:
     def four(scope: Any, receive: Any, send: Any, more: Any) -> None: ...
 
     refused: list[tuple[Any, str]] = [
-        (wsgi, "takes two arguments, as for WSGI, not three"),
-        (none, "needs no argument: .*; call it first if it is a factory"),
-        (four, "takes neither scope, receive and send nor"),
-        (3, "not callable"),
+        (wsgi, "must be an ASGI application, but takes two arguments like a WSGI application: "),
+        (AsgiToWsgi(Recorder()), "takes two arguments like a WSGI application: AsgiToWsgi"),
+        (none, "without arguments: .*; if it is a factory, call it, and pass what it returns"),
+        (four, r"takes neither \(scope, receive, send\) nor"),
+        (Recorder, "is a class whose instances .*Recorder'>; create an instance, and use that"),
+        (NotAwaited, "is a class whose instances .*NotAwaited'>; create an instance, and use that"),
+        (partial(NotAwaited, 1), "is a class whose instances are neither awaited"),
+        (3, "must be callable, got 3"),
     ]
     for app, text in refused:
         with pytest.raises(TypeError, match=text):

@@ -243,7 +243,7 @@ def test_a_larger_message_is_closed_with_1009(adapt: Adapt, raw: bytes) -> None:
 
 
 def test_the_limit_is_not_negative(adapt: Adapt) -> None:
-    with pytest.raises(ValueError, match="max_message_size: not at least 0: -1"):
+    with pytest.raises(ValueError, match="max_message_size must be at least 0, got -1"):
         adapt(echo, max_message_size=-1)
 
 

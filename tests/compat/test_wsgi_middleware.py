@@ -78,7 +78,7 @@ async def test_modal_has_threads_on_demand() -> None:
 
 
 def test_too_few_workers_are_named() -> None:
-    with pytest.raises(ValueError, match=r"^workers: not at least 1: 0"):
+    with pytest.raises(ValueError, match=r"^workers must be at least 1, got 0$"):
         WSGIMiddleware(saying("ok"), workers=0)
 
 

@@ -183,7 +183,7 @@ def test_a_route_is_no_prefix_within_a_segment(site: Site, view: MakeView, reque
 def test_an_application_that_is_no_view_is_refused() -> None:
     views: list[Any] = [http(greet), asgi_view]
     for view in views:
-        with pytest.raises(TypeError, match=r"an application needs asgi_view\(\) around it"):
+        with pytest.raises(TypeError, match=r"put asgi_view\(\) around an application"):
             mount("api", view)
 
 

@@ -321,5 +321,34 @@ def test_what_takes_any_arguments_cannot_be_told_but_can_be_served(factory: Fact
         return site(environ, start_response)
 
     assert interface(chosen) == "wsgi"
-    host = serve_by_asgi(to_asgi(chosen))
-    assert (host.status, host.body) == (200, b"hello")
+    for adapted in (to_asgi(chosen), WsgiToAsgi(site)):
+        host = serve_by_asgi(adapted)
+        assert (host.status, host.body) == (200, b"hello")
+
+
+@pytest.mark.parametrize("factory", ASGI, ids=name_of)
+def test_an_asgi_application_is_refused_by_the_adapter_for_wsgi(factory: Factory) -> None:
+    """Each request would be an error about a missing argument."""
+    with pytest.raises(TypeError, match=r"^app must be a WSGI application, but "):
+        WsgiToAsgi(factory())
+
+
+@pytest.mark.parametrize("factory", WSGI, ids=name_of)
+def test_a_wsgi_application_is_refused_by_the_adapter_for_asgi(factory: Factory) -> None:
+    with pytest.raises(TypeError, match=r"^app must be an ASGI application, but "):
+        AsgiToWsgi(factory())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("flask.Flask", "bottle.Bottle", "falcon.App", "fastapi.FastAPI"),
+        *("starlette.applications.Starlette", "quart.Quart", "litestar.Litestar"),
+        *("django.core.handlers.wsgi.WSGIHandler", "django.core.handlers.asgi.ASGIHandler"),
+    ],
+)
+@pytest.mark.parametrize("adapter", [WsgiToAsgi, AsgiToWsgi])
+def test_the_class_of_a_framework_is_refused(adapter: type, name: str) -> None:
+    module, _, cls = name.rpartition(".")
+    with pytest.raises(TypeError, match=r"^app (is a class whose instances|takes neither)"):
+        adapter(getattr(pytest.importorskip(module), cls))

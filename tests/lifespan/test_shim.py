@@ -323,8 +323,8 @@ async def test_a_failure_between_startup_and_shutdown_is_logged_and_raised(
 @pytest.mark.parametrize(
     ("lifespan", "reason"),
     [
-        (lambda app: 3, "returned no context manager: 3; decorate a generator function by"),
-        (context([], mapping=[1]), "its value is neither None nor a mapping: [1]"),
+        (lambda app: 3, "must return a context manager, got 3; decorate a generator function with"),
+        (context([], mapping=[1]), "must give None or a mapping, got [1]"),
     ],
 )
 async def test_what_is_no_lifespan_is_named(lifespan: Any, reason: str) -> None:
@@ -339,10 +339,10 @@ def a_wsgi_application(environ: Any, start_response: Any) -> Any: ...
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ((3,), "app: not callable: 3"),
-        ((respond, 3), "lifespan: not callable: 3"),
-        ((respond, 0), "lifespan: not callable: 0"),
-        ((a_wsgi_application,), "WsgiToAsgi adapts it"),
+        ((3,), "^app must be callable, got 3$"),
+        ((respond, 3), "^lifespan must be callable, got 3$"),
+        ((respond, 0), "^lifespan must be callable, got 0$"),
+        ((a_wsgi_application,), "takes two arguments like a WSGI application: .* in WsgiToAsgi$"),
     ],
 )
 def test_what_is_no_application_or_no_function_is_refused(arguments: Any, reason: str) -> None:

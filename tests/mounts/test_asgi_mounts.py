@@ -125,10 +125,17 @@ async def test_another_protocol_goes_to_the_default() -> None:
 
 
 def test_an_application_of_neither_kind_is_named_by_its_prefix() -> None:
-    with pytest.raises(TypeError, match="/api: app: needs no argument"):
+    with pytest.raises(TypeError, match="/api: app can be called without arguments"):
         AsgiMounts(respond, {"/api": lambda: None})  # type: ignore[dict-item]
-    with pytest.raises(TypeError, match="the default application: app: not callable"):
+    with pytest.raises(TypeError, match="the default application: app must be callable"):
         AsgiMounts(3, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mounts", [[("/a", respond)], None, "/a"])
+@pytest.mark.parametrize("cls", [AsgiMounts, WsgiMounts])
+def test_mounts_are_a_mapping(cls: Any, mounts: Any) -> None:
+    with pytest.raises(TypeError, match=r"^mounts must be a mapping of prefixes to applications, "):
+        cls(wsgi, mounts)
 
 
 def test_what_is_mounted_can_be_seen() -> None:

@@ -101,7 +101,7 @@ def test_what_the_application_returns_is_handed_on_itself(mounted: Any, path: st
 
 
 def test_an_application_of_neither_kind_is_named_by_its_prefix() -> None:
-    with pytest.raises(TypeError, match="/api: app: needs no argument"):
+    with pytest.raises(TypeError, match="/api: app can be called without arguments"):
         WsgiMounts(respond, {"/api": lambda: None})  # type: ignore[dict-item]
 
 

@@ -33,11 +33,11 @@ def test_a_prefix_has_one_spelling(given: str, prefix: str) -> None:
 @pytest.mark.parametrize(
     ("mounts", "text"),
     [
-        ({"": 1}, "empty: ''; the default application is there"),
-        ({"/": 1}, "empty: '/'; the default application is there"),
-        ({"/a/": 1, "/%61": 2}, "given twice: '/a'"),
-        ({"/%FF": 1}, "not UTF-8 when decoded: '/%FF'"),
-        ({b"/a": 1}, "not a str: b'/a'"),
+        ({"": 1}, "must not have an empty prefix, got ''; the default application is there"),
+        ({"/": 1}, "must not have an empty prefix, got '/'; the default application is there"),
+        ({"/a/": 1, "/%61": 2}, "must not have a prefix twice, got '/a' again"),
+        ({"/%FF": 1}, "must have prefixes that are UTF-8 when decoded, got '/%FF'"),
+        ({b"/a": 1}, "must have prefixes of type str, got b'/a'"),
     ],
 )
 def test_a_prefix_that_cannot_be_is_named(mounts: Any, text: str) -> None:

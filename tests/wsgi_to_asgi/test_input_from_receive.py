@@ -218,11 +218,19 @@ async def test_a_length_beside_a_transfer_coding_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"window_bytes": 0}, {"max_body_size": -1}, {"window_bytes": float("nan")}]
+    ("options", "error"),
+    [
+        ({"window_bytes": 0}, ValueError),
+        ({"window_bytes": 1e6}, TypeError),
+        ({"max_body_size": -1}, ValueError),
+        ({"max_body_size": False}, TypeError),
+    ],
 )
-async def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+async def test_numbers_out_of_range_or_of_another_type_are_refused(
+    options: dict[str, Any], error: type[Exception]
+) -> None:
     host = Host(b"x", method="POST")
-    with pytest.raises(ValueError, match=next(iter(options))):
+    with pytest.raises(error, match=f"^{next(iter(options))} must be "):
         await host.serve(reading(lambda file: file.read(), **options))
 
 

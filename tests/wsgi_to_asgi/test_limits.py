@@ -292,15 +292,55 @@ async def test_timeouts_may_be_longer_than_any_clock(seconds: float) -> None:
     assert served._pool.close(seconds) == []
 
 
-@pytest.mark.parametrize("name", ["threads", "max_threads", "max_queue", "idle_timeout"])
-def test_a_number_is_not_given_as_text(name: str) -> None:
-    """As out of the environment: the error says which argument it is."""
-    arguments: dict[str, Any] = {name: "40"}
-    with pytest.raises(TypeError, match=f"^{name}: not a number: '40'$"):
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("threads", "40", "an int"),  # as out of the environment
+        ("threads", 2.0, "an int"),
+        ("threads", True, "an int"),
+        ("threads", None, "an int"),
+        ("threads", float("nan"), "an int"),
+        ("max_threads", 50.0, "an int"),
+        ("window_bytes", 1e6, "an int"),
+        ("max_queue", "40", "an int or None"),
+        ("max_queue", False, "an int or None"),
+        ("max_body_size", 1e6, "an int or None"),
+        ("duplicate_header_limit", 2.0, "an int or None"),
+        ("idle_timeout", "40", "an int or a float"),
+        ("idle_timeout", True, "an int or a float"),
+        ("shutdown_timeout", None, "an int or a float"),
+    ],
+)
+def test_a_number_of_another_type_is_refused(name: str, value: Any, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be {kind}, got {value!r}$"):
+        WsgiToAsgi(result_app([b"x"]), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"threads": 4, "max_threads": 3}, "max_threads must be at least 4, got 3"),
+        ({"max_queue": -1}, "max_queue must be at least 0, got -1"),
+        ({"duplicate_header_limit": 0}, "duplicate_header_limit must be at least 1, got 0"),
+        ({"idle_timeout": -0.5}, "idle_timeout must be at least 0, got -0.5"),
+        ({"idle_timeout": float("nan")}, "idle_timeout must be at least 0, got nan"),
+        ({"shutdown_timeout": float("nan")}, "shutdown_timeout must be at least 0, got nan"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
         WsgiToAsgi(result_app([b"x"]), **arguments)
 
 
-@pytest.mark.parametrize("name", ["idle_timeout", "shutdown_timeout", "threads"])
-def test_not_a_number_is_no_limit(name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        WsgiToAsgi(result_app([b"x"]), **{name: float("nan")})
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ([("A", "b")], r"environ must be a mapping or None, got \[\('A', 'b'\)\]"),
+        ({1: "b"}, "environ must have names of type str, got 1"),
+        ({"A": 1}, "environ must have a native string for 'A', got 1"),
+    ],
+)
+def test_an_environ_of_another_type_is_refused(environ: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        WsgiToAsgi(result_app([b"x"]), environ=environ)

@@ -20,23 +20,28 @@ def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:
     A prefix is a URL's path: percent-encoded or not, with or without slashes around it.
 
     Raises:
-        TypeError: A prefix is no text.
+        TypeError: ``mounts`` is not a mapping, or a prefix is not text.
         ValueError: One is empty, not UTF-8, or given twice.
     """
+    if not isinstance(mounts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"mounts must be a mapping of prefixes to applications, got {mounts!r:.80}")
     table: dict[str, T] = {}
     for given, app in mounts.items():
         if not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"mounts: a prefix is not a str: {given!r:.80}")
+            raise TypeError(f"mounts must have prefixes of type str, got {given!r:.80}")
         try:
             prefix = mount_point(unquote_to_bytes(given).decode())
         except UnicodeDecodeError:
-            raise ValueError(f"mounts: a prefix is not UTF-8 when decoded: {given!r:.80}") from None
+            raise ValueError(
+                f"mounts must have prefixes that are UTF-8 when decoded, got {given!r:.80}"
+            ) from None
         if not prefix:
             raise ValueError(
-                f"mounts: a prefix is empty: {given!r:.80}; the default application is there"
+                f"mounts must not have an empty prefix, got {given!r:.80}; the default application "
+                "is there"
             )
         if prefix in table:
-            raise ValueError(f"mounts: a prefix is given twice: {prefix!r:.80}")
+            raise ValueError(f"mounts must not have a prefix twice, got {prefix!r:.80} again")
         table[prefix] = app
     return table
 

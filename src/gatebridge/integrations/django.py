@@ -104,8 +104,10 @@ def mount(route: str | Promise, view: View, *, name: str | None = None) -> URLRe
     except ValueError:
         pass  # written in C
     except TypeError:
-        advice = "an application needs asgi_view() around it"
-        raise TypeError(f"view: takes no request and path_info: {view!r:.80}; {advice}") from None
+        raise TypeError(
+            f"view must take a request and path_info, got {view!r:.80}; put asgi_view() around an "
+            "application"
+        ) from None
     here: Any = lazy(prefix, str)() if isinstance(route, Promise) else prefix()
     rest = r"^(?P<path_info>/[\s\S]*)\Z" if here else r"^(?P<path_info>[\s\S]+)\Z"
     return path(here, include([path("", view, name=name), re_path(rest, view, name=name)]))
