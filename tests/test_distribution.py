@@ -82,7 +82,10 @@ def test_the_wheel_has_the_package_and_nothing_else(distributions: Distributions
     assert {name for name in distributions.wheel if not name.startswith(_NAME)} == set(package)
     assert distributions.wheel.items() >= package.items()
     described = {name.removeprefix(f"{_NAME}.dist-info/") for name in distributions.wheel}
-    assert described - set(package) == {"METADATA", "RECORD", "WHEEL", "licenses/LICENSE"}
+    expected = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    assert described - set(package) == expected
+    scripts = distributions.wheel[f"{_NAME}.dist-info/entry_points.txt"].decode().split()
+    assert scripts == ["[console_scripts]", "gatebridge", "=", "gatebridge.__main__:run"]
 
 
 def test_the_metadata_says_what_it_is_and_needs(distributions: Distributions) -> None:

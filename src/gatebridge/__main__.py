@@ -1,17 +1,24 @@
-"""The command line: ``python -m gatebridge``."""
+"""The command line: ``gatebridge``, or ``python -m gatebridge``."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from gatebridge._inspect import describe
 from gatebridge._loading import NamedApplication, load
 from gatebridge._serve import serve
 from gatebridge._version import __version__
-from gatebridge.checks import check_host, check_import
+from gatebridge.checks import (
+    CHECKS,
+    CHECKS_OF_WSGI_APPLICATIONS,
+    check_host,
+    check_import,
+)
 from gatebridge.errors import GatebridgeError
 
 # To an interpreter that has imported gatebridge, gevent's patches always come too late.
@@ -24,6 +31,15 @@ sys.exit(main(["check", "--imported", *sys.argv[1:]]))
 """
 
 
+def run() -> int:
+    """Do as `main`, for the script ``gatebridge``.
+
+    Like ``python -m``, it imports from the working directory.
+    """
+    sys.path.insert(0, str(Path.cwd()))
+    return main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say, and return the exit status.
 
@@ -33,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 for a failure. `SystemExit` with 2 is raised for a wrong usage.
     """
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         status: int = options.command(options)
     except GatebridgeError as exc:
@@ -44,34 +62,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> ArgumentParser:
     named = ArgumentParser(add_help=False)
-    named.add_argument("--interface", choices=("auto", "asgi", "wsgi"), default="auto")
+    named.add_argument(
+        "--interface",
+        choices=("auto", "asgi", "wsgi"),
+        default="auto",
+        help="which one the application has (default: %(default)s, by its signature)",
+    )
     name_help = "package.module:app, or package.module:create_app() for a factory"
 
-    parser = ArgumentParser(prog="python -m gatebridge", description="WSGI and ASGI, either way.")
+    parser = ArgumentParser(
+        prog="gatebridge", description="Serve and examine WSGI and ASGI applications."
+    )
     parser.add_argument("--version", action="version", version=f"gatebridge {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("serve", parents=[named], help="run an application")
     command.add_argument("application", help=name_help)
-    command.add_argument("--host", default="127.0.0.1")
-    command.add_argument("--port", type=_port, default=8000, help="0 for any that is free")
-    command.set_defaults(command=_serve)
+    command.add_argument(
+        "--host", default="127.0.0.1", help="name or address to listen on (default: %(default)s)"
+    )
+    command.add_argument(
+        "--port",
+        type=_port,
+        default=8000,
+        help="port to listen on, 0 for any that is free (default: %(default)s)",
+    )
+    command.set_defaults(command=_serve, parser=command)
 
-    command = commands.add_parser("inspect", parents=[named], help="tell what an application is")
+    command = commands.add_parser(
+        "inspect", parents=[named], help="show what an application is, and how to serve it"
+    )
     command.add_argument("application", help=name_help)
-    command.add_argument("--start", action="store_true", help="run its startup and shutdown")
-    command.set_defaults(command=_inspect)
+    command.add_argument("--start", action="store_true", help="also run its startup and shutdown")
+    command.set_defaults(command=_inspect, parser=command)
 
-    command = commands.add_parser("check", parents=[named], help="tell what would hurt here")
-    command.add_argument("application", nargs="?", help=name_help)
+    command = commands.add_parser(
+        "check", parents=[named], help="report what would cause trouble with this interpreter"
+    )
+    command.add_argument(
+        "application", nargs="?", help=f"{name_help}; also reports what its import changes"
+    )
     command.add_argument("--imported", action="store_true", help=SUPPRESS)
-    command.set_defaults(command=_check)
+    command.set_defaults(command=_check, parser=command)
     return parser
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise ArgumentTypeError(f"not a port from 0 to 65535: {text!r:.80}")
+        raise ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r:.80}")
     return int(text)
 
 
@@ -99,17 +137,26 @@ def _check(options: Namespace) -> int:
         return subprocess.run(  # noqa: S603 - this very interpreter
             [sys.executable, "-c", _APPLICATION_FIRST, *arguments], check=False
         ).returncode
+    print(f"interpreter: {platform.python_implementation()} {platform.python_version()}")
     if name is None:
-        findings = check_host()
+        print("application: none; give one to check what its import changes")
+        checks, findings = CHECKS, check_host()
     else:
-        loaded = _load(options)
-        findings = check_import(loaded.app if loaded.interface == "wsgi" else None)
+        application = _load(options)
+        print(f"application: {application.name}, {application.interface.upper()}")
+        if application.interface == "wsgi":
+            checks = CHECKS + CHECKS_OF_WSGI_APPLICATIONS
+            findings = check_import(application.app)
+        else:
+            checks, findings = CHECKS, check_import()
+    found = {finding.name for finding in findings}
+    print(f"passed: {', '.join(check for check in checks if check not in found)}")
     for finding in findings:
         print(f"{finding.severity}: {finding.name}: {finding.problem}\n    {finding.remedy}")
-    hurts = any(finding.severity == "error" for finding in findings)
-    if not hurts:
-        print("Nothing that hurts was found.")
-    return 1 if hurts else 0
+    failed = any(finding.severity == "error" for finding in findings)
+    if not failed:
+        print("No errors found." if findings else "No problems found.")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What gatebridge makes of an application, in words."""
+"""An application, described in plain text: ``gatebridge inspect``."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import cast
 import anyio
 
 from gatebridge._adapt import Living
+from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
 from gatebridge._undeclared_length import needs_length
+from gatebridge._wsgi_to_asgi import WsgiToAsgi
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 
 
 def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
-    """Yield a line for each thing that is known.
+    """Yield a line for each known fact.
 
     Args:
         application: The application.
-        start: Whether to run its startup and shutdown, which alone tells if it has a lifespan.
+        start: Whether to run its startup and shutdown, which alone shows whether it has a lifespan.
 
     Raises:
         LifespanError: The startup or the shutdown failed.
@@ -29,21 +31,13 @@ def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
     yield f"interface:         {application.interface}"
     if application.interface == "wsgi":
         living = isinstance(application.app, Living)
-        what = "by its startup() and close()" if living else "none, for WSGI has none"
+        what = "with its startup() and close()" if living else "none, because WSGI has no lifespan"
         yield f"lifespan:          {what}"
     elif start:
         yield f"lifespan:          {_try_lifespan(cast('ASGIApplication', application.app))}"
     else:
         yield "lifespan:          not tried; --start runs its startup and shutdown"
-    named = f"GATEBRIDGE_APP='{name}'"
-    if application.choice != "auto":
-        named += f" GATEBRIDGE_INTERFACE={application.choice}"
-    if application.interface == "asgi":
-        asgi = "as it is"
-        wsgi = f"in AsgiToWsgi: {named} gunicorn --threads 8 gatebridge.auto:wsgi"
-    else:
-        asgi = f"in WsgiToAsgi: {named} uvicorn gatebridge.auto:asgi"
-        wsgi = "as it is"
+    asgi, wsgi = _on_servers(application)
     yield f"on an ASGI server: {asgi}"
     yield f"on a WSGI server:  {wsgi}"
     if application.interface == "wsgi":
@@ -54,6 +48,31 @@ def _chunked_uploads(app: object) -> str:
     if needs_length(app):
         return "spooled by gatebridge.auto; in code: WsgiToAsgi(app, spool_bodies=True)"
     return "streamed; the application reads a body without a length"
+
+
+def _on_servers(application: NamedApplication) -> tuple[str, str]:
+    """Return how to serve an application on ASGI servers, and on WSGI servers."""
+    name, app = application.name, application.app
+    if isinstance(app, (WsgiToAsgi, AsgiToWsgi)):
+        # Another adapter around it would work, but what is inside needs none.
+        if name.endswith("()"):
+            inside = f"what is inside the adapter, as it is: {app.app!r:.80}"
+        else:
+            inside = f"what is inside the adapter, as it is: {_auto(application, f'{name}.app')}"
+        return ("as it is", inside) if isinstance(app, WsgiToAsgi) else (inside, "as it is")
+    if application.interface == "asgi":
+        return "as it is", f"in AsgiToWsgi: {_auto(application, name)}"
+    return f"in WsgiToAsgi: {_auto(application, name)}", "as it is"
+
+
+def _auto(application: NamedApplication, name: str) -> str:
+    """Return the command that serves an application on a server of the other kind."""
+    variables = f"GATEBRIDGE_APP='{name}'"
+    if application.choice != "auto" and name == application.name:
+        variables += f" GATEBRIDGE_INTERFACE={application.choice}"
+    if application.interface == "asgi":
+        return f"{variables} gunicorn --threads 8 gatebridge.auto:wsgi"
+    return f"{variables} uvicorn gatebridge.auto:asgi"
 
 
 def _try_lifespan(app: ASGIApplication) -> str:

@@ -65,7 +65,9 @@ def _bind(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as exc:
-        raise UnavailableError(f"{host}:{port}", f"cannot listen there: {exc.strerror}") from exc
+        raise UnavailableError(
+            f"{host}:{port}", f"cannot listen there: {exc.strerror}; see --host and --port"
+        ) from exc
     return listener
 
 

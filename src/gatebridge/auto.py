@@ -25,6 +25,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 from gatebridge._loading import InterfaceChoice, NamedApplication, load
 from gatebridge.errors import LoadError
@@ -38,10 +39,12 @@ _CHOICES: dict[str, InterfaceChoice] = {"": "auto", "auto": "auto", "asgi": "asg
 def _load() -> NamedApplication:
     name = os.environ.get("GATEBRIDGE_APP", "")
     if not name:
-        raise LoadError("GATEBRIDGE_APP", "not set; it names the application: package.module:app")
+        raise LoadError("GATEBRIDGE_APP", "not set; set it to the application: package.module:app")
     choice = os.environ.get("GATEBRIDGE_INTERFACE", "")
     if choice not in _CHOICES:
-        raise LoadError("GATEBRIDGE_INTERFACE", f"not 'auto', 'asgi' or 'wsgi': {choice!r:.80}")
+        raise LoadError(
+            "GATEBRIDGE_INTERFACE", f"must be 'auto', 'asgi' or 'wsgi', got {choice!r:.80}"
+        )
     return load(name, _CHOICES[choice])
 
 
@@ -67,3 +70,13 @@ asgi: ASGIApplication = _application.for_asgi(multiprocess=not _is_single_proces
 """The application for an ASGI server."""
 wsgi: WSGIApplication = _application.for_wsgi()
 """The application for a WSGI server."""
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name in ("app", "application"):
+        # What servers expect by default. An AttributeError they report in words of their own.
+        raise LoadError(
+            f"gatebridge.auto:{name}",
+            "does not exist; use gatebridge.auto:asgi on an ASGI server, :wsgi on a WSGI server",
+        )
+    raise AttributeError(f"gatebridge.auto has no {name!r:.80}, but it has asgi and wsgi")

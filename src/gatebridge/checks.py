@@ -1,7 +1,7 @@
 """What on this host would cause the adapters trouble, and what to do about it.
 
 It is seen from inside: call `check_host` in the server's worker, at the application's import or in
-a request. On the command line, ``python -m gatebridge check package.module:app`` sees only this
+a request. On the command line, ``gatebridge check package.module:app`` sees only this
 interpreter, and what the import of the application changes.
 """
 
@@ -18,7 +18,21 @@ from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_lo
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
 from gatebridge._undeclared_length import needs_length
 
-__all__ = ["Finding", "check_host", "check_import"]
+__all__ = [
+    "CHECKS",
+    "CHECKS_OF_WSGI_APPLICATIONS",
+    "Finding",
+    "check_host",
+    "check_import",
+]
+
+CHECKS: tuple[str, ...] = (
+    *("uwsgi", "eventlet", "gevent", "threads", "fork", "sub-interpreter", "wsproto"),
+)
+"""The names of the checks of a host, as in `Finding`."""
+
+CHECKS_OF_WSGI_APPLICATIONS: tuple[str, ...] = ("chunked uploads",)
+"""The names of the checks that `check_import` adds for a WSGI application."""
 
 _START_LATER = (
     "leave startup() to the first request, or call it after the fork: in Gunicorn's "

@@ -10,7 +10,7 @@ import pytest
 
 _SITE = '''
 import sys
-from gatebridge import WsgiMounts
+from gatebridge import AsgiToWsgi, WsgiMounts, WsgiToAsgi
 
 def wsgi(environ, start_response):
     size = int(environ.get("CONTENT_LENGTH") or 0)
@@ -48,6 +48,11 @@ async def with_history(scope, receive, send):
     print(*history, flush=True)
 
 mounts = WsgiMounts(held, {"/asgi": with_history})
+to_asgi = WsgiToAsgi(held)
+to_wsgi = AsgiToWsgi(with_history)
+
+def create_site():
+    return to_asgi
 
 async def without_lifespan(scope, receive, send):
     assert scope["type"] == "http"

@@ -1,4 +1,4 @@
-"""``python -m gatebridge``: usage, ``inspect`` and ``check``."""
+"""``gatebridge``: usage, ``inspect`` and ``check``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,42 @@ def test_a_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage: python -m gatebridge" in capsys.readouterr().err
+    assert "usage: gatebridge" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["serve", "inspect", "check"])
+def test_an_unknown_option_shows_the_usage_of_its_command(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "site_of_test:wsgi", "--prot=80"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: gatebridge {command} ")
+    assert said.endswith(f"gatebridge {command}: error: unrecognized arguments: --prot=80\n")
+
+
+def test_the_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert "(default: 127.0.0.1)" in said
+    assert "(default: 8000)" in said
+    assert "(default: auto" in said
+
+
+def test_the_script_imports_from_the_working_directory(folder: Path) -> None:
+    """Which Python does by itself for ``python -m``."""
+    code = "import sys; sys.path.pop(0); from gatebridge.__main__ import run; sys.exit(run())"
+    run = subprocess.run(
+        [sys.executable, "-c", code, "inspect", "site_of_test:wsgi"],
+        capture_output=True,
+        text=True,
+        timeout=HANG,
+        check=False,
+        cwd=folder,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,8 +89,8 @@ def test_an_application_that_is_not_there_is_1(
     command: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command, "site_of_test:wsgj"]) == 1
-    reason = "module 'site_of_test' has no 'wsgj'; is it 'wsgi' or 'asgi'?"
-    assert capfd.readouterr().err == f"error: site_of_test:wsgj: {reason}\n"
+    start = "error: site_of_test:wsgj: module 'site_of_test' has no 'wsgj'; did you mean "
+    assert capfd.readouterr().err.startswith(f"{start}site_of_test:wsgi or ")
 
 
 def test_an_error_inside_of_the_application_is_1_with_its_traceback() -> None:
@@ -112,7 +147,33 @@ def test_inspect_tells_of_a_wsgi_application_that_starts_and_ends(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = said(capsys, "inspect", "site_of_test:mounts")
-    assert "lifespan: by its startup() and close()\n" in text
+    assert "lifespan: with its startup() and close()\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "to_asgi",
+            (
+                "on a WSGI server: what is inside the adapter, as it is: "
+                "GATEBRIDGE_APP='site_of_test:to_asgi.app' gunicorn"
+            ),
+        ),
+        (
+            "to_wsgi",
+            (
+                "on an ASGI server: what is inside the adapter, as it is: "
+                "GATEBRIDGE_APP='site_of_test:to_wsgi.app' uvicorn"
+            ),
+        ),
+        ("create_site()", "on a WSGI server: what is inside the adapter, as it is: <function held"),
+    ],
+)
+def test_inspect_does_not_wrap_an_adapter_again(
+    name: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert line in said(capsys, "inspect", f"site_of_test:{name}")
 
 
 def test_inspect_start_runs_the_lifespan(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,13 +195,31 @@ def test_inspect_start_fails_with_the_startup(capsys: pytest.CaptureFixture[str]
 def test_check_finds_what_hurts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gatebridge.checks.find_spec", lambda name: name)  # all are installed
     assert main(["check"]) == 0
-    assert capsys.readouterr().out.endswith("Nothing that hurts was found.\n")
+    interpreter, application, passed, verdict = capsys.readouterr().out.splitlines()
+    assert interpreter == f"interpreter: CPython {sys.version.split()[0]}"
+    assert application == "application: none; give one to check what its import changes"
+    assert passed == "passed: uwsgi, eventlet, gevent, threads, fork, sub-interpreter, wsproto"
+    assert verdict == "No problems found."
     uwsgi = type(sys)("uwsgi")
     vars(uwsgi).update(has_threads=0, worker_id=lambda: 1)
     monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
     assert main(["check"]) == 1
-    assert capsys.readouterr().out.startswith("error: uwsgi: without its option enable-threads")
+    said = capsys.readouterr().out
+    assert "\npassed: eventlet, gevent, threads, fork, sub-interpreter, wsproto\n" in said
+    assert "\nerror: uwsgi: without its option enable-threads" in said
+    assert "found" not in said
+
+
+def test_check_says_that_a_note_is_not_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatebridge.checks.find_spec", lambda name: None)
+    assert main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert "\nnote: wsproto: not installed" in said
+    assert said.endswith("\nNo errors found.\n")
 
 
 @pytest.mark.clause("D-13")
@@ -194,4 +273,5 @@ def test_check_finds_what_the_import_of_an_application_brings(
     assert run.stderr == ""
     assert run.returncode == bool(finding)
     assert finding in run.stdout
-    assert ("error" in run.stdout) is bool(finding)
+    assert ("error: " in run.stdout) is bool(finding)
+    assert "application: host:app, WSGI\n" in run.stdout
