@@ -607,6 +607,8 @@ class ErrorStream(Protocol):
 class DisconnectFlag(Protocol):
     """``environ["gatebridge.disconnected"]`` of `WsgiToAsgi`: whether the client is gone.
 
+    `disconnect_flag` returns it, and on other servers one that is never set.
+
     Two methods of a `threading.Event`, for any thread of the application. The flag is set once the
     client has left, and at the latest when the request is over. The server is asked from the first
     call of either method on, or once the response streams. As long as more of the request's body is

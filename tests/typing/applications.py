@@ -29,6 +29,7 @@ from gatebridge import (
     WsgiMounts,
     WsgiToAsgi,
     compat,
+    disconnect_flag,
     environ_from_scope,
     input_from_receive,
     interface,
@@ -40,6 +41,7 @@ from gatebridge import (
 from gatebridge.checks import Finding, check_host
 from gatebridge.types import (
     ASGIApplication,
+    DisconnectFlag,
     ErrorStream,
     HTTPScope,
     InputStream,
@@ -173,6 +175,12 @@ def loosely_typed_app(
     write = start_response("200 OK", [])
     write(b"written")
     return [b"returned"]
+
+
+def computing_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    gone: DisconnectFlag = disconnect_flag(environ)
+    start_response("200 OK", [])
+    return [] if gone.is_set() or gone.wait(0.5) else [b"done"]
 
 
 def generator_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:

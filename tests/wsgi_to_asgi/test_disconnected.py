@@ -11,6 +11,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from gatebridge import disconnect_flag
 from gatebridge._bodies import gate
 from gatebridge.errors import ClientDisconnected
 from wsgi_to_asgi.apps import (
@@ -304,3 +305,23 @@ async def test_who_asks_only_after_the_request_is_told_so(ask: Any) -> None:
 
     await serve(app)
     assert await anyio.to_thread.run_sync(ask, kept[0]) is True
+
+
+async def test_the_function_returns_the_flag_of_the_request() -> None:
+    flags: list[bool] = []
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        flags.append(disconnect_flag(environ) is environ[KEY])
+        start_response("200 OK", [TEXT])
+        return [b""]
+
+    await serve(app)
+    assert flags == [True]
+
+
+def test_elsewhere_the_function_returns_a_flag_that_is_not_set() -> None:
+    """As under a framework's test client, or on a WSGI server."""
+    flag = disconnect_flag({})
+    assert flag.is_set() is False
+    assert flag.wait(0) is False
+    assert disconnect_flag({}) is not flag

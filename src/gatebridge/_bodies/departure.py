@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from gatebridge._bodies.channel import ResponseChannel
 from gatebridge.types import DisconnectFlag
+
+
+def disconnect_flag(environ: Mapping[str, object]) -> DisconnectFlag:
+    """Return the flag that shows whether the client is gone; elsewhere, one that is never set.
+
+    On `WsgiToAsgi` it is ``environ["gatebridge.disconnected"]``. Other servers and the test clients
+    of frameworks do not have that key; with this function the same application runs there, too.
+
+    Args:
+        environ: The request's: ``request.environ`` in Flask, ``request.META`` in Django.
+
+    Source: an extension of this library (D-29).
+    """
+    flag = environ.get("gatebridge.disconnected")
+    return threading.Event() if flag is None else cast("DisconnectFlag", flag)
 
 
 class DepartureFlag(DisconnectFlag):
