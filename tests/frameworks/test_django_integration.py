@@ -18,10 +18,10 @@ import pytest
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import got_request_exception
+from django.core.signals import got_request_exception, request_finished
 from django.http import Http404, HttpRequest, HttpResponse, RawPostDataException
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
-from django.urls import clear_script_prefix, include, path, reverse
+from django.urls import clear_script_prefix, include, path, re_path, reverse
 from django.utils.asyncio import async_unsafe
 from django.utils.functional import SimpleLazyObject, lazy
 from django.utils.translation import get_language, override
@@ -211,6 +211,67 @@ def test_a_mount_can_be_reversed_and_translated(site: Site, view: MakeView) -> N
     host = Host(path="/schnittstelle/x", headers={"Accept-Language": "de"}).serve(application)
     assert host.code == 200
     assert app.scopes[0]["root_path"] == "/schnittstelle"
+
+
+# --- views without a mount ------------------------------------------------------------------------
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage() for record in caplog.records if "urlpatterns" in record.getMessage()
+    ]
+
+
+@pytest.mark.parametrize("requested", ["/api/", "/api/items", "/elsewhere"])
+def test_a_view_without_a_mount_is_warned_of(
+    site: Site, view: MakeView, caplog: pytest.LogCaptureFixture, requested: str
+) -> None:
+    """Once, after whatever request is the first: those below the route do not reach the view."""
+    application = site(
+        path("v1/", include([path("api/", csrf_exempt(login_required(view(Recorder()))))])),
+        re_path("^all/", view(Recorder())),
+        path("rest/<path:rest>", view(Recorder())),
+        mount("mounted", view(Recorder())),
+        path("one", view(Recorder()), {"path_info": ""}),
+        path("own/<path:path_info>", view(Recorder())),
+        path("other/", lambda request: HttpResponse()),
+    )
+    for _ in range(2):
+        Host(path=requested).serve(application)
+    routes = [message.partition(", ")[0] for message in warned(caplog)]
+    assert routes == [
+        "urlpatterns: with 'v1/api/'",
+        "urlpatterns: with '^all/'",
+        "urlpatterns: with 'rest/<path:rest>'",
+    ]
+    assert warned(caplog)[0].endswith(
+        ", asgi_view gives the application no path below the route; use mount(route, view), or "
+        "path(route, view, {'path_info': ''}) if this is intended"
+    )
+
+
+def test_a_mount_is_not_warned_of(
+    site: Site, view: MakeView, caplog: pytest.LogCaptureFixture
+) -> None:
+    Host(path="/api").serve(site(mount("api", login_required(view(Recorder())))))
+    assert warned(caplog) == []
+
+
+def test_a_broken_urlconf_is_djangos_to_report(
+    site: Site, view: MakeView, caplog: pytest.LogCaptureFixture
+) -> None:
+    view(Recorder())
+    application = site()
+    with override_settings(ROOT_URLCONF="no_such_module"):
+        request_finished.send(application.__class__)
+    assert warned(caplog) == []
+
+
+def test_one_path_is_served_by_path(site: Site, view: MakeView) -> None:
+    app = Recorder()
+    application = site(path("events", view(app), {"path_info": ""}))
+    assert Host(path="/events").serve(application).code == 200
+    assert (app.scopes[0]["root_path"], app.scopes[0]["path"]) == ("/events", "/events")
 
 
 # --- what else the application is given -----------------------------------------------------------

@@ -11,12 +11,14 @@ The application streams both ways, and finds Django's request, and so the user a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Iterable, Mapping
+import logging
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from http.cookies import Morsel, SimpleCookie
 from io import BytesIO
 from typing import Any, NoReturn, TypeAlias, cast
 
 from django.core.handlers.wsgi import WSGIRequest
+from django.core.signals import request_finished
 from django.http import (
     FileResponse,
     Http404,
@@ -27,7 +29,7 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.http.response import ResponseHeaders
-from django.urls import URLResolver, include, path, re_path
+from django.urls import URLResolver, get_resolver, include, path, re_path
 from django.utils.functional import Promise, lazy
 
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
@@ -43,6 +45,9 @@ View: TypeAlias = Callable[..., HttpResponseBase]
 """A view of Django's, called with the request, and by name with what its URL has captured."""
 
 _KEY = "django.request"
+_MARK = "_gatebridge_asgi_view"  # an attribute of the views
+
+_logger = logging.getLogger("gatebridge")
 
 
 def asgi_view(app: ASGIApplication | AsgiToWsgi) -> View:
@@ -59,7 +64,9 @@ def asgi_view(app: ASGIApplication | AsgiToWsgi) -> View:
 
     Returns:
         A view ``view(request, path_info="", **captured)``. ``path_info`` is the end of the
-        request's path, after what becomes ``root_path``; see `mount`, which captures it.
+        request's path, after what becomes ``root_path``; see `mount`, which captures it. Under
+        Django's ``path``, which does not, the application is not called for paths below the route,
+        and a warning says so; to serve one path only, pass ``{"path_info": ""}`` to ``path``.
 
     Raises:
         TypeError: ``app`` is not an ASGI 3 application.
@@ -77,6 +84,9 @@ def asgi_view(app: ASGIApplication | AsgiToWsgi) -> View:
         head = _Head()
         return head.response(adapter(_environ(request, path_info), head))
 
+    setattr(view, _MARK, True)
+    # A check of Django's own would come too late: the URLconf is imported during the checks.
+    request_finished.connect(_look_for_views_without_mount, dispatch_uid=_MARK)
     return view
 
 
@@ -110,7 +120,35 @@ def mount(route: str | Promise, view: View, *, name: str | None = None) -> URLRe
         ) from None
     here: Any = lazy(prefix, str)() if isinstance(route, Promise) else prefix()
     rest = r"^(?P<path_info>/[\s\S]*)\Z" if here else r"^(?P<path_info>[\s\S]+)\Z"
-    return path(here, include([path("", view, name=name), re_path(rest, view, name=name)]))
+    itself = path("", view, {"path_info": ""}, name=name)
+    return path(here, include([itself, re_path(rest, view, name=name)]))
+
+
+def _look_for_views_without_mount(**_signal: object) -> None:
+    """Warn of views of `asgi_view` to which the URLconf never gives a path; once in a process."""
+    if not request_finished.disconnect(dispatch_uid=_MARK):
+        return  # another thread does
+    try:
+        routes = list(_routes_without_path_info(get_resolver()))
+    except Exception:  # noqa: BLE001 - of the URLconf, which answers no request then
+        return
+    for route in routes:
+        _logger.warning(
+            "urlpatterns: with %.80r, asgi_view gives the application no path below the route; "
+            "use mount(route, view), or path(route, view, {'path_info': ''}) if this is intended",
+            route,
+        )
+
+
+def _routes_without_path_info(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+    for pattern in resolver.url_patterns:
+        route = f"{prefix}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            yield from _routes_without_path_info(pattern, route)
+        elif hasattr(pattern.callback, _MARK):  # also with decorators, which copy attributes
+            given = {*pattern.pattern.regex.groupindex, *pattern.default_args}
+            if "path_info" not in given:
+                yield route
 
 
 def request_of(scope: Mapping[str, Any]) -> HttpRequest:
