@@ -176,6 +176,7 @@ class LoopUse(Protocol):
     @property
     def portal(self) -> Portal | None:
         """The portal, once `open` has it."""
+        ...
 
     def open(self) -> Portal:
         """Return the portal to the loop, which runs by now.
@@ -184,6 +185,7 @@ class LoopUse(Protocol):
             UnavailableError: The loop does not run, or the host's threads do not allow for it.
             BaseException: Whatever keeps it from running, such as a missing package.
         """
+        ...
 
     def close(self) -> None:
         """Give the loop up. Does not wait, so that the loop's own thread may call it."""
