@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
-from typing import cast
 
+from gatebridge._disconnects import stems_from
 from gatebridge.errors import ClientDisconnected
 
 # What frameworks raise at a disconnect, with no link to what they were told: by module and name,
@@ -36,27 +35,6 @@ def is_disconnect(error: BaseException | None) -> bool:
     ``from`` one of them, and a group of nothing but these.
     """
     return stems_from(error, _says_so)
-
-
-def stems_from(error: BaseException | None, is_origin: Callable[[BaseException], bool]) -> bool:
-    """Return whether an exception is an origin, a group of them, or was explicitly raised from one.
-
-    ``raise ... from None`` inside of an ``except`` block puts the new exception in the place of the
-    one handled, and so counts as raised from it.
-    """
-    seen: set[int] = set()  # a chain that somebody made by hand may be a circle
-    while error is not None and id(error) not in seen:
-        if is_origin(error):
-            return True
-        leaves = getattr(error, "exceptions", None)  # of a group, or of its backport to 3.10
-        if leaves and isinstance(leaves, tuple):
-            members = cast("tuple[BaseException, ...]", leaves)
-            if all(stems_from(member, is_origin) for member in members):
-                return True
-        seen.add(id(error))
-        cause, replaced = error.__cause__, error.__suppress_context__  # set by any `from`
-        error = error.__context__ if cause is None and replaced else cause
-    return False
 
 
 def _says_so(error: BaseException) -> bool:

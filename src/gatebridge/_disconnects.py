@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
+from typing import cast
 
 from gatebridge.errors import ClientDisconnected
 
@@ -55,11 +57,35 @@ def send_lost_client(error: Exception) -> bool:
 
 
 def is_disconnect(error: BaseException | None) -> bool:
-    """Say whether an application raised ``error`` because its client left."""
-    seen: set[int] = set()  # a chain of causes may be a ring
+    """Say whether a WSGI application raised ``error`` because its client left."""
+    return stems_from(error, _is_departure)
+
+
+def _is_departure(error: BaseException) -> bool:
+    return isinstance(error, ClientDisconnected)
+
+
+def stems_from(error: BaseException | None, is_origin: Callable[[BaseException], bool]) -> bool:
+    """Return whether an exception is an origin, a group of them, or was explicitly raised from one.
+
+    ``raise ... from None`` inside of an ``except`` block puts the new exception in the place of the
+    one handled, and so counts as raised from it.
+    """
+    return _stems_from(error, is_origin, set())
+
+
+def _stems_from(
+    error: BaseException | None, is_origin: Callable[[BaseException], bool], seen: set[int]
+) -> bool:
     while error is not None and id(error) not in seen:
-        if isinstance(error, ClientDisconnected):
+        if is_origin(error):
             return True
-        seen.add(id(error))
-        error = error.__cause__
+        seen.add(id(error))  # a chain may lead back to where it began
+        leaves = getattr(error, "exceptions", None)  # of a group, or of its backport to 3.10
+        if leaves and isinstance(leaves, tuple):
+            members = cast("tuple[BaseException, ...]", leaves)
+            if all(_stems_from(member, is_origin, seen) for member in members):
+                return True
+        cause, replaced = error.__cause__, error.__suppress_context__  # set by any `from`
+        error = error.__context__ if cause is None and replaced else cause
     return False
