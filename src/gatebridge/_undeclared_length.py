@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import MethodType
 
 # They read a body without CONTENT_LENGTH to its end where the server sets wsgi.input_terminated.
-# Django, Bottle, Falcon and web.py take such a body for empty, and CherryPy answers 411.
-_READERS = frozenset({"flask.app.Flask", "pyramid.router.Router"})
+# `AsgiToWsgi` does so for any ASGI application. Django, Bottle, Falcon and web.py take such a body
+# for empty, and CherryPy answers 411.
+_READERS = frozenset({"flask.app.Flask", "gatebridge.AsgiToWsgi", "pyramid.router.Router"})
 
 _INNER = {
     "flask.app.Flask": "wsgi_app",

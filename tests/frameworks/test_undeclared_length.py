@@ -12,7 +12,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from gatebridge import AsgiMounts, to_asgi
+from gatebridge import AsgiMounts, AsgiToWsgi, to_asgi
 from gatebridge._undeclared_length import needs_length
 from wsgi_to_asgi.apps import TEXT, Environ, Gate, adapter, ending
 from wsgi_to_asgi.host import Host, request_messages
@@ -202,6 +202,14 @@ def inside_of_flask(app: Any) -> Any:
 def test_known_middleware_changes_nothing(wrap: Callable[[Any], Any]) -> None:
     assert needs_length(wrap(django_app())) is True
     assert needs_length(wrap(flask_app())) is False
+
+
+def test_an_asgi_application_in_an_adapter_is_left_to_stream() -> None:
+    """As an application in both adapters, one around the other, is."""
+
+    async def asgi_app(scope: Any, receive: Any, send: Any) -> None: ...
+
+    assert needs_length(AsgiToWsgi(asgi_app)) is False
 
 
 def test_a_method_and_a_subclass_of_flask_read_without_a_length() -> None:
