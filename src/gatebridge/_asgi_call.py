@@ -16,10 +16,11 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, NamedTuple, TypeAlias
 
-from gatebridge._asgi_disconnects import is_disconnect, stems_from
+from gatebridge._asgi_disconnects import is_disconnect
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
+from gatebridge._disconnects import stems_from
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead, has_content
 from gatebridge._translate.text import request_line
@@ -112,9 +113,7 @@ class AsgiCall:
     _ignored = 0  # bytes sent after that
     _departed = False  # the thread has left before it gave out all of that
     _told = False  # the application knows that it, or the client, has left
-    _failed = (
-        False  # the thread was given an error in place of the rest, and so was the application
-    )
+    _failed = False  # both the thread and the application were given an error
     _cut_off = False  # the task was cancelled by us
 
     def __init__(
@@ -240,11 +239,12 @@ class AsgiCall:
         self.wake()
 
     def closed(self) -> None:
-        """Be told that the server ended the response before it was told of the end."""
+        """Called when the server closes the response before it was told of the end."""
         if self._remaining == 0 and not self.waiting_bytes():
             # It has all that was declared: many servers then do not ask for more.
             self._end()
-        else:
+        elif not self._departed:
+            _logger.info("%s: the client left before the end of the response", self)
             self.depart()
 
     def waiting_bytes(self) -> int:

@@ -88,7 +88,7 @@ class Exchange:
             assert isinstance(begin, Begin)
             head, body, more = begin
         except BaseException as exc:
-            self.close()
+            self._leave(self._call.depart)
             refused, self._refusal = exc is self._refusal, None
             if refused and isinstance(exc, RequestBodyError):
                 return answer(self._environ, start_response, exc)
@@ -102,7 +102,7 @@ class Exchange:
         except BaseException:
             if isinstance(body, BufferedReader):
                 body.close()
-            self.close()
+            self._leave(self._call.depart)
             raise
         tasks = self._call.tasks
         if more and not tasks.empty():
@@ -132,7 +132,7 @@ class Exchange:
         try:
             block = self._next()
         except BaseException:
-            self.close()
+            self._leave(self._call.depart)
             raise
         if block is None:
             self._over = True
@@ -149,13 +149,18 @@ class Exchange:
 
     def close(self) -> None:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
-        if not self._over:
-            self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
-            self._handle.call_soon(self._call.closed)
-            for task in self._ahead:
-                if isinstance(task, BufferedReader):
-                    task.close()
-            self._over = True  # not before: if a signal interrupts this, `__del__` does it again
+        self._leave(self._call.closed)
+
+    def _leave(self, notify: Callable[[], None]) -> None:
+        """Take no more of the response; the call learns of it on its event loop."""
+        if self._over:
+            return
+        self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
+        self._handle.call_soon(notify)
+        for task in self._ahead:
+            if isinstance(task, BufferedReader):
+                task.close()
+        self._over = True  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""

@@ -88,7 +88,7 @@ class WebSocketExchange(Exchange):
                 if isinstance(first, Accept):
                     self._carry(first, waiter)
         except BaseException:
-            self.close()
+            self._leave(self._call.depart)
             raise
         if first is not None and not isinstance(first, Accept):
             self._ahead.append(first)
