@@ -283,7 +283,9 @@ CHUNKED: dict[str, Any] = {
 NORMAL: dict[str, Ending] = {
     "complete": Ending(sends(START, body(b"a")), response=b"a"),
     "streamed": Ending(sends(START, A, B, END), response=b"ab"),
-    "streamed slowly": Ending(sends(START, A, B, None), leaves_after(2), response=b"ab", level=logging.INFO),
+    "streamed slowly": Ending(
+        sends(START, A, B, None), leaves_after(2), response=b"ab", level=logging.INFO
+    ),
     "background work": Ending(sends(START, body(b"a"), None), response=b"a"),
     "HEAD": Ending(sends(START, A, B, END), host={"method": "HEAD"}),
     "an upload": Ending(reads, host=UPLOAD, response=b"".join(UPLOAD["body"])),
