@@ -68,8 +68,7 @@ def _is_departure(error: BaseException) -> bool:
 def stems_from(error: BaseException | None, is_origin: Callable[[BaseException], bool]) -> bool:
     """Return whether an exception is an origin, a group of them, or was explicitly raised from one.
 
-    ``raise ... from None`` inside of an ``except`` block puts the new exception in the place of the
-    one handled, and so counts as raised from it.
+    ``raise ... from None`` says the opposite.
     """
     return _stems_from(error, is_origin, set())
 
@@ -86,6 +85,5 @@ def _stems_from(
             members = cast("tuple[BaseException, ...]", leaves)
             if all(_stems_from(member, is_origin, seen) for member in members):
                 return True
-        cause, replaced = error.__cause__, error.__suppress_context__  # set by any `from`
-        error = error.__context__ if cause is None and replaced else cause
+        error = error.__cause__
     return False

@@ -142,13 +142,6 @@ def raises_from_what_was_raised_from_it(error: OSError) -> None:
         raise ZeroDivisionError from exc
 
 
-def raises_in_its_place(error: OSError) -> None:
-    try:
-        raise error
-    except OSError:
-        raise GeneratorExit from None
-
-
 def raises_a_group(error: OSError) -> None:
     cause = ZeroDivisionError()
     cause.__cause__ = error
@@ -166,7 +159,6 @@ def is_cancelled(_: OSError) -> None:
         lets_it_out,
         raises_from_it,
         raises_from_what_was_raised_from_it,
-        raises_in_its_place,
         raises_a_group,
         is_cancelled,
     ],
@@ -193,6 +185,13 @@ def has_a_bug_deeper(error: OSError) -> None:
         raise LookupError from exc
 
 
+def hides_it(error: OSError) -> None:
+    try:
+        raise error
+    except OSError:
+        raise ZeroDivisionError from None
+
+
 def raises_another(_: OSError) -> None:
     raise ZeroDivisionError
 
@@ -217,6 +216,7 @@ def raises_a_circle(_: OSError) -> None:
     [
         has_a_bug,
         has_a_bug_deeper,
+        hides_it,
         raises_another,
         loses_another_connection,
         raises_a_group_with_a_bug,

@@ -245,7 +245,7 @@ def litestar_site() -> Any:
     async def hello() -> str:
         return "hello"
 
-    return litestar.Litestar([hello])
+    return litestar.Litestar([hello], logging_config=None)
 
 
 def asgiref_around_flask() -> Any:
