@@ -29,6 +29,10 @@ async def respond(scope, receive, send):
         await send(body(b"o", more=True))
         await send(body(b"k", more=True))
         await send(body())
+    elif scope["path"] == "/wait":
+        await send(start())
+        await send(body(b"o", more=True))
+        await receive()  # the disconnect
     else:
         await sending(start(), body(b"ok"))(scope, receive, send)
 
@@ -122,6 +126,14 @@ def sweep(act, *, prepare=None):
         faulthandler.dump_traceback_later(15, exit=True)
     say("many points" if number > 50 else number)
 
+def serve(adapter, path):
+    host = Host(path=path)
+    if path == "/wait":
+        host.call(adapter).next()
+        host.close()
+    else:
+        host.serve(adapter)
+
 def sweep_requests(path):
     \"\"\"The same for a request of an adapter that has started.\"\"\"
     number = 0
@@ -130,7 +142,7 @@ def sweep_requests(path):
     adapter.startup()
     while more:
         number += 1
-        more = interrupted_at(number, lambda: Host(path=path).serve(adapter))
+        more = interrupted_at(number, lambda: serve(adapter, path))
         assert serves(adapter), number
         faulthandler.dump_traceback_later(15, exit=True)
     assert is_released(adapter), (counts, threading.enumerate())
@@ -144,9 +156,10 @@ def test_at_each_point_of_a_request(anyio_backend: Any) -> None:
         + """
 sweep_requests("/")
 sweep_requests("/stream")
+sweep_requests("/wait")
 """,
         anyio_backend,
-        says=["many points"] * 2,
+        says=["many points"] * 3,
     )
 
 
