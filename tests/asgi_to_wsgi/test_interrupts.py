@@ -94,6 +94,7 @@ def interrupted_at(number, action):
         pass
     finally:
         sys.settrace(None)
+        previous.clear()  # the frames, which keep what the interrupted request would let go of
     return points >= number
 
 def new_adapter():
@@ -143,6 +144,7 @@ def sweep_requests(path):
     while more:
         number += 1
         more = interrupted_at(number, lambda: serve(adapter, path))
+        Host.all.clear()
         assert serves(adapter), number
         faulthandler.dump_traceback_later(15, exit=True)
     assert is_released(adapter), (counts, threading.enumerate())
