@@ -128,12 +128,14 @@ def sweep(act, *, prepare=None):
     say("many points" if number > 50 else number)
 
 def serve(adapter, path):
-    host = Host(path=path)
-    if path == "/wait":
-        host.call(adapter).next()
-        host.close()
-    else:
-        host.serve(adapter)
+    if path != "/wait":
+        Host(path=path).serve(adapter)
+        return
+    body = adapter(Host(path=path).environ, lambda *args: None)
+    try:
+        next(body)
+    finally:
+        body.close()
 
 def sweep_requests(path):
     \"\"\"The same for a request of an adapter that has started.\"\"\"
