@@ -66,10 +66,10 @@ class Session:
         self._shutdown_timeout = shutdown_timeout
         self._requests: set[AsgiCall] = set()  # whose tasks have not ended
         self._lifespan: Lifespan | None = None
-        self._end_lifespan: Callable[[], object] | None = None
+        self._lifespan_task: Callable[[], object] | None = None  # kept, or it would be collected
         self._startup: anyio.Event | None = None  # set when it has succeeded or failed
         self._ended: anyio.Event | None = None  # set when everything is shut down
-        self._cancel_end: Callable[[], object] | None = None
+        self._shutdown_task: Callable[[], object] | None = None  # likewise
         self._failure: LifespanError | None = None  # of the shutdown
         self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
         self.phase = Phase.NEW
@@ -89,8 +89,6 @@ class Session:
             self.portal = self._use.open()
             open_sessions.get()[self] = None
             self.portal.call(lambda: self._start_up(timeout))
-            if self.phase is Phase.NEW:
-                self.phase = Phase.OPEN
         except BaseException:
             with suppress(LifespanError):  # was logged
                 self.close()
@@ -188,13 +186,14 @@ class Session:
         if self._mode != "off":
             await self._start_application(seconds)
         self.portal.guests.add(self)
+        self.phase = Phase.OPEN
 
     async def _start_application(self, seconds: float | None) -> None:
         self._startup = anyio.Event()
         threads = set(threading.enumerate())
         try:
             lifespan = Lifespan(self._app, required=self._mode == "on")
-            self._end_lifespan = self.portal.spawn(lifespan.run, Context())
+            self._lifespan_task = self.portal.spawn(lifespan.run, Context())
             await lifespan.startup(seconds)
             self._lifespan = lifespan
             self.state = lifespan.state
@@ -212,7 +211,7 @@ class Session:
             self._let_go()
             self._ended.set()
         else:
-            self._cancel_end = self.portal.spawn(self._shut_down, Context())
+            self._shutdown_task = self.portal.spawn(self._shut_down, Context())
 
     async def _end(self) -> None:
         self._end_soon()

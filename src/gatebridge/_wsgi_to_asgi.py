@@ -203,13 +203,15 @@ class WsgiToAsgi:
         try:
             yield
         except BaseException:
-            if self._pool.leave():
-                self._pool.reopen()
+            closing = self._pool.leave()
+            if closing is not None:
+                self._pool.reopen(closing)
             raise
-        if self._pool.leave():
-            await self._drain()
+        closing = self._pool.leave()
+        if closing is not None:
+            await self._drain(closing)
 
-    async def _drain(self) -> None:
+    async def _drain(self, closing: int) -> None:
         """End the pool's threads; those that do not end in time are abandoned, by name.
 
         Whoever calls the application afterwards, without a lifespan, is served all the same, as
@@ -218,7 +220,7 @@ class WsgiToAsgi:
         try:
             abandoned = await anyio.to_thread.run_sync(self._pool.join, self._shutdown_timeout)
         finally:
-            self._pool.reopen()
+            self._pool.reopen(closing)
         for request in abandoned:
             _logger.warning(
                 "still running %g seconds after shutdown began, abandoned: %s",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from functools import partial
 
 import pytest
 
 from asgi_to_wsgi.host import HANG
+from asgi_to_wsgi.threads import Thread
 from gatebridge._concurrency import background
 from gatebridge._concurrency.background import SharedLoop
 from gatebridge._concurrency.portal import Portal
@@ -27,13 +30,13 @@ def test_a_loop_ends_whose_start_is_interrupted(
         def put(self, _: None) -> None:
             self.happened.set()
 
-        def get(self) -> None:
+        def get(self, timeout: float) -> None:
             if opened:
                 assert self.happened.wait(HANG)
             raise KeyboardInterrupt
 
     class Loop(background._BackgroundLoop):
-        def start(self) -> Portal:
+        def start(self) -> Portal | None:
             threads.append(self._thread)
             self._opened = Opened()  # type: ignore[assignment]
             return super().start()
@@ -52,4 +55,51 @@ def test_a_loop_ends_whose_start_is_interrupted(
     held.set()
     threads[0].join(HANG)
     assert not threads[0].is_alive()
+    assert not background.runs_a_loop()
+
+
+def test_a_loop_that_takes_its_time_to_start_holds_up_no_other() -> None:
+    """As when a user of another loop leaves it, which happens on that loop."""
+    begun, may_start = threading.Event(), threading.Event()
+
+    def slow_factory() -> asyncio.AbstractEventLoop:
+        begun.set()
+        assert may_start.wait(HANG)
+        return asyncio.new_event_loop()
+
+    slow = SharedLoop("asyncio", {"loop_factory": slow_factory})
+    quick = SharedLoop("asyncio", {})
+    portal = quick.open()
+    starting = Thread(slow.open)
+    assert begun.wait(HANG)
+
+    async def close() -> None:
+        quick.close()
+
+    closing = Thread(lambda: portal.call(close))
+    closing.join()
+    may_start.set()
+    starting.join()
+    slow.close()
+    slow.join()
+    quick.join()
+    assert not background.runs_a_loop()
+
+
+def test_all_who_open_a_loop_while_it_starts_get_it() -> None:
+    uses = [SharedLoop("asyncio", {}) for _ in range(8)]
+    portals: list[Portal] = []
+    all_there = threading.Barrier(8)
+
+    def open_(use: SharedLoop) -> None:
+        all_there.wait(HANG)
+        portals.append(use.open())
+
+    for thread in [Thread(partial(open_, use)) for use in uses]:
+        thread.join()
+    assert len({id(portal) for portal in portals}) == 1
+    for use in uses:
+        assert background.runs_a_loop()
+        use.close()
+    uses[0].join()
     assert not background.runs_a_loop()

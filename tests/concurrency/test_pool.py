@@ -540,3 +540,51 @@ def test_nobody_waits_for_a_new_thread_to_run(make_pool: Any, stalls: bool) -> N
     assert second.started.wait(HANG)
     first.end()
     second.end()
+
+
+def test_a_close_names_no_job_of_one_who_came_later(make_pool: Any) -> None:
+    """Though that one has left by then, too, and the pool is closed for good."""
+    pool = make_pool()
+    first, second = Job("first"), Job("second")
+    pool.open()
+    pool.submit(first)
+    closing = pool.leave()
+    pool.open()
+    pool.submit(second)
+    assert first.started.wait(HANG)
+    assert second.started.wait(HANG)
+    assert pool.leave() is not None
+    assert sorted(pool.join(0)) == ["first", "second"]
+    first.end()
+    assert pool.join(0) == ["second"]
+    pool.reopen(closing)  # which is not its closing any more
+    with pytest.raises(PoolClosed):
+        pool.submit(first)
+    second.end()
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_an_interrupted_start_of_a_thread_leaves_no_ghost(
+    make_pool: Any, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    """Whether the thread runs after all or not."""
+    pool = make_pool()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if runs:
+            start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(Job())
+    monkeypatch.undo()
+    jobs = [Job(), Job()]
+    for job in jobs:
+        pool.submit(job)
+        assert job.started.wait(HANG)
+    assert pool.statistics().threads in ((2, 3) if runs else (2,))
+    for job in jobs:
+        job.end()
+    assert pool.close(HANG) == []

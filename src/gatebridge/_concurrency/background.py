@@ -12,6 +12,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from gatebridge.errors import UnavailableError
 
 _logger = logging.getLogger("gatebridge")
 
+_CHECK_SECONDS = 1.0  # how often a thread looks whether a loop runs that another one starts
 _JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generators, its executor
 
 
@@ -55,31 +57,39 @@ class _BackgroundLoop:
         self.usable = True
         self._error: BaseException | None = None
         self._over = False  # it was stopped, and has nothing left to do
-        # Not an Event: a KeyboardInterrupt may leave its lock in disorder.
+        self._starting = threading.Lock()  # taken once, by who starts the thread
+        # Wakes who waits. Not an Event: a KeyboardInterrupt may leave its lock in disorder.
         self._opened: SimpleQueue[None] = SimpleQueue()
         # A daemon, for a loop that never ends must not hold up the process.
         self._thread = DaemonThread(self._run, f"gatebridge-{backend}")
 
-    def start(self) -> Portal:
-        """Start the thread, and return its portal.
+    def start(self) -> Portal | None:
+        """Start the thread, unless it was started, and return the portal once there is one.
+
+        Returns:
+            None if the one who started it was interrupted, so that there is none.
 
         Raises:
             BaseException: Whatever kept the loop from running, such as a missing package.
         """
         try:
-            self._thread.start()
-            self._opened.get()
+            if self._starting.acquire(blocking=False):
+                self._thread.start()
+            while self.usable and self.portal is None:
+                with suppress(Empty):
+                    self._opened.get(timeout=_CHECK_SECONDS)
+            self._opened.put(None)  # for the next one who waits
         except BaseException:  # KeyboardInterrupt: it may run or not, now or soon
             self.stop()
             raise
-        if self.portal is None:
-            assert self._error is not None
+        if self._error is not None and self.portal is None:
             raise self._error
-        return self.portal
+        return self.portal if self.usable else None
 
     def stop(self) -> None:
         """Let the loop end, now or as soon as it runs; thread-safe."""
         self.usable = False
+        self._opened.put(None)
         if self.portal is not None:
             self.portal.stop()
 
@@ -215,21 +225,24 @@ class SharedLoop:
     def open(self) -> Portal:
         """See `LoopUse`."""
         require_threads()
-        process = self._process
-        with process.lock:
-            process.loops = [loop for loop in process.loops if loop.usable]
-            for loop in process.loops:
-                if loop.kind == self._kind:
-                    break
-            else:
+        portal = None
+        while portal is None:
+            portal = self._hold().start()
+        return portal
+
+    def _hold(self) -> _BackgroundLoop:
+        """Take hold of the process's loop, started or not."""
+        # The lock is not held while a loop starts: others take it when a user of theirs leaves.
+        with self._process.lock:
+            loops = self._process.loops
+            loops[:] = [loop for loop in loops if loop.usable]
+            loop = next((each for each in loops if each.kind == self._kind), None)
+            if loop is None:
                 loop = _BackgroundLoop(*self._kind)
-            self._loop = loop
+                loops.append(loop)
+            self._loop = loop  # before it counts this user: `close` looks here
             loop.users.add(self)
-            if loop.portal is None:
-                loop.start()
-                process.loops.append(loop)
-            assert loop.portal is not None
-            return loop.portal
+            return loop
 
     def close(self) -> None:
         """See `LoopUse`."""

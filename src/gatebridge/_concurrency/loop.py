@@ -147,8 +147,8 @@ class _Patience:
     def begin(self, signal: Signal) -> None:
         self._newer[signal] = None
         if not self._runs:
-            self._runs = True
             self._loop.call_later(self._seconds, self._tick)
+            self._runs = True  # last, as the awaited turn of a LoopHandle
 
     def end(self, signal: Signal) -> None:
         if self._newer.pop(signal, signal) is signal:  # it is not among the newer ones
@@ -158,9 +158,10 @@ class _Patience:
         late, self._older, self._newer = self._older, self._newer, {}
         for signal in late:
             signal.set()
-        self._runs = bool(self._older)
-        if self._runs:
+        self._runs = False
+        if self._older:
             self._loop.call_later(self._seconds, self._tick)
+            self._runs = True
 
 
 class _AsyncioSignal(Signal):

@@ -102,6 +102,7 @@ class WorkerPool:
         self._started = 0
         self._closed = False
         self._users = 0  # who has opened it, and will close it
+        self._closings = 0  # how often it was closed
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
         # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
         # by the first thread that wakes, and does not wake as many threads as there are jobs.
@@ -162,49 +163,51 @@ class WorkerPool:
             self._users += 1
             self._closed = False
 
-    def leave(self) -> bool:
-        """Take no more jobs if this was the last user; return whether it was.
+    def leave(self) -> int | None:
+        """Take no more jobs if this was the last user.
 
         In one step: a user that comes a moment later finds the pool closed, and opens it again.
+
+        Returns:
+            For the last user, which closing this was, for `reopen`; otherwise None.
         """
         with self._lock:
             self._users -= 1
-            last = self._users == 0
-            if last:
-                self._refuse_jobs()
-            return last
+            if self._users:
+                return None
+            self._refuse_jobs()
+            return self._closings
 
-    def reopen(self) -> None:
-        """Take jobs again after `close`, for no user in particular."""
+    def reopen(self, closing: int) -> None:
+        """Take jobs again, for no user in particular, unless the pool was closed once more."""
         with self._lock:
-            self._closed = False
+            if closing == self._closings:
+                self._closed = False
 
     def close(self, timeout: float) -> list[str]:
-        """Take no more jobs, and wait until those that were taken are done.
-
-        Args:
-            timeout: For how many seconds to wait at most.
-
-        Returns:
-            For each job that is not done ``str(job)``; its thread is abandoned. If the pool was
-            opened again meanwhile, only those count that were there before.
-        """
+        """Take no more jobs, then `join`."""
         with self._lock:
             self._refuse_jobs()
         return self.join(timeout)
 
     def join(self, timeout: float) -> list[str]:
-        """Wait until the jobs that were taken are done, and the threads have ended; as `close`."""
+        """Wait until the jobs that were taken are done, and the threads of a closed pool ended.
+
+        Args:
+            timeout: For how many seconds to wait at most.
+
+        Returns:
+            For each of these jobs that is not done ``str(job)``; its thread is abandoned.
+        """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
             taken = self._jobs()
         while True:
             with self._lock:
                 threads = list(self._threads)
-                jobs = self._jobs()
-                if not self._closed:
-                    jobs = [job for job in jobs if job in taken]
-                    threads = threads if jobs else []
+                jobs = [job for job in self._jobs() if job in taken]
+                if not (self._closed or jobs):
+                    threads = []
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
@@ -212,6 +215,7 @@ class WorkerPool:
 
     def _refuse_jobs(self) -> None:
         self._closed = True
+        self._closings += 1
         for _ in range(self._free):  # those at work see the flag when they are done
             self._inbox.put(None)
 
@@ -242,11 +246,13 @@ class WorkerPool:
         self._threads[thread] = None  # before the start: it may find a job of another in the inbox
         try:
             thread.start()
-        except RuntimeError:  # the system has no more
+        except BaseException as exc:
             del self._threads[thread]
-            if not self._threads:
+            # What is not a RuntimeError is from a signal handler. If the thread runs after all, it
+            # puts itself there.
+            if not (isinstance(exc, RuntimeError) and self._threads):
                 raise
-            return False
+            return False  # the system has no more
         self._free += 1
         return True
 
@@ -254,6 +260,10 @@ class WorkerPool:
 
     def _work(self) -> None:
         me = threading.current_thread()
+        with self._lock:
+            if me not in self._threads:  # its start was interrupted
+                self._threads[me] = None
+                self._free += 1
         while (job := self._next_job(me)) is not None:
             while job is not None:
                 job = self._do(me, job)
