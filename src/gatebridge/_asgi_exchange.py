@@ -54,6 +54,8 @@ class Exchange:
         timeout: How many seconds the application may let this thread wait; None for any time.
     """
 
+    _over = True  # the server has the whole response, or left; or `__init__` was interrupted
+
     def __init__(
         self,
         call: AsgiCall,
@@ -72,7 +74,7 @@ class Exchange:
         self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
         self._begun = False  # start_response was called
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
-        self._over = False  # the server has the whole response, or left
+        self._over = False
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response as soon as there is one, and return its body.
@@ -249,14 +251,16 @@ class Exchange:
 
     def _block_of(self, file: BufferedReader) -> bytes | None:
         """Return the next block of a file that follows a head which went ahead; None is the end."""
-        block = b""
+        last = True
         try:
             block = file.read(BLOCK_BYTES)
+            last = not (block and file.peek(1))
         finally:
-            if block and not self._over:
-                self._ahead.append(file)
-            else:
+            if last or self._over:
                 file.close()
+            else:
+                self._ahead.append(file)
+        self._over = self._over or last  # some servers do not ask for more than was declared
         return block or None
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:

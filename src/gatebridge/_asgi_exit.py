@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from typing import Protocol
-from weakref import WeakSet
 
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
 from gatebridge.errors import UnavailableError
@@ -30,23 +29,35 @@ class Closable(Protocol):
 open_sessions: PerProcess[dict[Closable, None]] = PerProcess(dict)
 """What is to be closed at the exit, unless it closes before; in the order in which it opened."""
 
-_adapters: WeakSet[object] = WeakSet()  # of which a server may have one
-_of_applications: WeakSet[threading.Thread] = WeakSet()
+not_serving: set[threading.Thread] = set()
+"""Threads that the exit does not wait for, until they call an adapter: they serve no requests, and
+an application's shutdown may be what ends them."""
+
+_WARN_SECONDS = 5.0  # how long the exit waits for a thread before it says so
+
+_expects_requests = False  # there is an adapter that a server may have
 _exiting: Process | None = None  # the process that is at its end, and takes no more sessions
 
 
-def expect_requests(adapter: object) -> None:
-    """At the exit, wait for the threads that may serve requests by this adapter."""
-    _adapters.add(adapter)
+def expect_requests() -> None:
+    """At the exit, wait for the threads that may serve requests, as there is an adapter now.
+
+    Threads that were there before the first adapter are not among them, except for the one that
+    makes it.
+    """
+    global _expects_requests  # noqa: PLW0603 - the interpreter's state, not ours
+    if not _expects_requests:
+        _expects_requests = True
+        not_serving.update(set(threading.enumerate()) - {threading.current_thread()})
 
 
 def threads_of_application(before: set[threading.Thread]) -> None:
-    """Do not wait for the threads that an application's startup has left: its shutdown ends them.
+    """Do not wait for the threads that were started during an application's startup.
 
     Args:
-        before: The threads that there were before the startup.
+        before: The threads that there were before.
     """
-    _of_applications.update(thread for thread in threading.enumerate() if thread not in before)
+    not_serving.update(set(threading.enumerate()) - before)
 
 
 def refuse_at_exit() -> None:
@@ -57,23 +68,30 @@ def refuse_at_exit() -> None:
 
 def _at_exit() -> None:
     try:
-        if _adapters:
+        if _expects_requests:
             # Without this, the interpreter would wait for them a moment later.
             for thread in _serving_threads():
-                thread.join()
+                thread.join(_WARN_SECONDS)
+                if thread.is_alive():
+                    _logger.warning(
+                        "the applications shut down when thread %.80r has ended; "
+                        "if it serves no requests, make it a daemon",
+                        thread.name,
+                    )
+                    thread.join()
     finally:
         _close_open_sessions()
 
 
 def _serving_threads() -> Iterator[threading.Thread]:
-    """Iterate over the threads that keep the process alive and that nothing but itself will end."""
+    """Iterate over the threads that keep the process alive and that nothing but themselves ends."""
     while True:
-        ended_later = [
+        ended_later = {
             *getattr(concurrent.futures.thread, "_threads_queues", ()),
             *getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ()),
-            *_of_applications,
+            *not_serving,
             threading.current_thread(),
-        ]
+        }
         for thread in threading.enumerate():
             worker_of_anyio = type(thread).__module__.startswith("anyio.")
             if not (thread.daemon or worker_of_anyio or thread in ended_later):

@@ -16,7 +16,7 @@ from typing_extensions import Self
 from gatebridge._arguments import require_int, require_mapping, require_seconds, require_word
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_exit import expect_requests, refuse_at_exit
+from gatebridge._asgi_exit import expect_requests, not_serving, refuse_at_exit
 from gatebridge._asgi_session import Phase, Session, closed_error
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
@@ -175,7 +175,7 @@ class AsgiToWsgi:
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
         self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
         self._processes = PerProcess(_Process)
-        expect_requests(self)
+        expect_requests()
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
@@ -197,6 +197,8 @@ class AsgiToWsgi:
         if session is None or session.phase is not _OPEN or session.portal.ended:
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
+        if not_serving:
+            not_serving.discard(threading.current_thread())
         raw = _takeover(environ) if "HTTP_UPGRADE" in environ else None
         try:
             if raw is None:

@@ -48,6 +48,7 @@ _logger = logging.getLogger("gatebridge")
 # To watch costs a task, which nearly all requests can do without.
 _UNWATCHED_QUEUED_SECONDS = 0.02
 _UNWATCHED_SECONDS = 0.1
+_SPOOLED_BYTES = 1073741824  # how many bytes to spool at most, if no limit was set, as in Waitress
 _RETRY_AFTER = (b"retry-after", b"1")  # seconds
 
 
@@ -205,6 +206,8 @@ class Exchange:
         environ, (window_bytes, max_size, spool_bodies) = self._environ, self._limits
         length, on_demand = promised_body(environ, max_size)
         self._spools = spool_bodies and length is None
+        if self._spools and max_size is None:
+            max_size = _SPOOLED_BYTES
         part = None
         if not on_demand:
             part = await receive_part(self._receive)

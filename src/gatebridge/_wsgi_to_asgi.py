@@ -67,7 +67,8 @@ class WsgiToAsgi:
             before calling the application, and to set ``CONTENT_LENGTH``. Django, Bottle, Falcon
             and CherryPy need it: they take a body without a length for empty, or answer 411.
             ``wsgi.input`` is then a seekable file, in memory up to ``window_bytes``, otherwise a
-            temporary file on disk. Bodies with a declared length are still streamed.
+            temporary file on disk; without a ``max_body_size``, more than 1 GiB is answered 413.
+            Bodies with a declared length are still streamed.
         duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
             too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
             any number.

@@ -240,6 +240,87 @@ Server().start()
 
 
 @pytest.mark.clause("A-LIFE-05", "D-53")
+def test_a_thread_that_was_there_before_the_adapter_does_not_hold_up_the_exit(
+    anyio_backend: Any,
+) -> None:
+    """The application's modules may have started it, for its shutdown to end."""
+    run_script(
+        """
+        down = threading.Event()
+
+        async def lifespan(scope, receive, send):
+            await life(scope, receive, send)
+            down.set()
+
+        threading.Thread(target=down.wait).start()
+        adapter = Adapter(living(lifespan))
+        serve(adapter)
+        """,
+        anyio_backend,
+        says=ALL,
+    )
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
+def test_a_server_that_was_there_before_the_adapter_serves_on(anyio_backend: Any) -> None:
+    """The thread has called the adapter."""
+    run_script(
+        """
+        main_thread_ends, made, served = (threading.Event() for _ in range(3))
+        threading._register_atexit(main_thread_ends.set)
+
+        def server():
+            made.wait()
+            serve(adapter)
+            served.set()
+            main_thread_ends.wait()
+            serve(adapter)
+
+        threading.Thread(target=server).start()
+        adapter = Adapter(living(life))
+        made.set()
+        served.wait()
+        """,
+        anyio_backend,
+        says=["startup", "ok", "ok", "shutdown", "cleanup"],
+    )
+
+
+@pytest.mark.clause("D-53")
+def test_a_thread_that_the_exit_waits_for_is_named(anyio_backend: Any) -> None:
+    result = run_script(
+        """
+        import logging
+        from gatebridge import _asgi_exit
+
+        class Handler(logging.Handler):
+            def emit(self, record):
+                say(record.getMessage())
+                may_end.set()
+
+        may_end = threading.Event()
+        logging.getLogger("gatebridge").addHandler(Handler())
+        _asgi_exit._WARN_SECONDS = 0.01
+        adapter = Adapter(living(life))
+        serve(adapter)
+        threading.Thread(target=may_end.wait, name="server").start()
+        """,
+        anyio_backend,
+        says=[
+            "startup",
+            "ok",
+            (
+                "the applications shut down when thread 'server' has ended; "
+                "if it serves no requests, make it a daemon"
+            ),
+            "shutdown",
+            "cleanup",
+        ],
+    )
+    assert result.returncode == 0
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
 def test_threads_that_only_the_exit_ends_do_not_hold_it_up(anyio_backend: Any) -> None:
     """Workers of executors, and what the application has started and ends itself."""
     run_script(
@@ -254,7 +335,8 @@ def test_threads_that_only_the_exit_ends_do_not_hold_it_up(anyio_backend: Any) -
 
         executor = concurrent.futures.ThreadPoolExecutor()
         executor.submit(int).result()
-        serve(Adapter(living(lifespan)))
+        adapter = Adapter(living(lifespan))
+        serve(adapter)
         """,
         anyio_backend,
         says=ALL,

@@ -6,6 +6,7 @@ before the first event. `Gate` is where the application waits: what it lets pass
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,20 @@ def test_such_a_file_is_closed_if_the_client_leaves(adapt: Adapt, tmp_path: Path
     assert host.next() == b"x" * 65536
     host.close()
     assert open_files(str(large)) == 0
+
+
+@pytest.mark.clause("D-39", "D-55")
+def test_a_server_that_closes_after_the_last_block_of_such_a_file_has_all_of_it(
+    adapt: Adapt, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gatebridge")
+    gate = Gate()
+    host = Host().call(adapt(waiting(gate, PATH), pathsend=True))
+    assert host.next() == b""
+    gate.open()
+    assert host.next() == CONTENT
+    host.close()
+    assert caplog.messages == []
 
 
 @pytest.mark.clause("D-39")

@@ -251,6 +251,16 @@ async def test_a_body_over_the_limit_is_413_and_the_application_is_not_called(
     assert host.status == 413
 
 
+@pytest.mark.clause("H-MSG-10", "D-13", "D-15")
+async def test_without_a_limit_of_its_own_a_spooled_body_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gatebridge._wsgi_exchange._SPOOLED_BYTES", 5)
+    host = Host(b"123", b"456", method="POST", headers=[CHUNKED])
+    await host.serve(spooling(not_to_be_called))
+    assert host.status == 413
+
+
 # --- endings --------------------------------------------------------------------------------------
 
 

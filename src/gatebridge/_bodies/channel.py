@@ -231,7 +231,7 @@ class ResponseChannel:
                 self._gate.open()
 
     def leave(self) -> None:
-        """Say that nothing is taken or sent any more, whatever was taken."""
+        """Say that nothing is taken or sent any more; `close` follows if somebody may wait."""
         self.sending = False
         self.closed = self.departed = True
 

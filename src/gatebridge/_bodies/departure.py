@@ -19,6 +19,10 @@ def disconnect_flag(environ: Mapping[str, object]) -> DisconnectFlag:
     Args:
         environ: The request's: ``request.environ`` in Flask, ``request.META`` in Django.
 
+    Returns:
+        A flag with ``is_set()`` and ``wait(timeout)``. Where it is never set, ``wait()`` without a
+        timeout never returns: always pass one, and look again.
+
     Source: an extension of this library (D-29).
     """
     flag = environ.get("gatebridge.disconnected")
