@@ -36,6 +36,8 @@ number = 1
 """
 
 _VIEWS = """
+from gatebridge import disconnect_flag, environ_from_scope
+
 def page(): ...
 def item(request, number): ...
 def create_site(): ...
@@ -120,7 +122,7 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
         (None, "GATEBRIDGE_APP: not set"),
         (
             "site_of_test",
-            "names a module only; did you mean site_of_test:asgi or site_of_test:wsgi?",
+            "names only a module; did you mean site_of_test:asgi or site_of_test:wsgi?",
         ),
         ("site_of_test:", "not of the form package.module:app"),
         ("site_of_test:create_app(1)", "not of the form"),
@@ -137,7 +139,7 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
         ("site_of_test:number", "not callable, so not an application: 1"),
         ("site_of_test:number()", "not callable, so not a factory: 1"),
         ("site_of_test:wsgi()", "an application, not a factory; leave out the ()$"),
-        ("site_of_test:create_app_of()", "must not need arguments: .*'settings'"),
+        ("site_of_test:create_app_of()", "must be callable without arguments: .*'settings'"),
         (
             "site_of_test:create_app",
             "a factory, not an application; write site_of_test:create_app()$",
@@ -168,10 +170,10 @@ def test_the_interface_can_be_told(auto: Auto, interface: str, adapted: type) ->
             "site_of_views:detail",
             "takes one argument: .*; did you mean site_of_views:create_site()?$",
         ),
-        ("site_of_views:create_item()", "a factory must not need arguments: .*'item'"),
+        ("site_of_views:create_item()", "a factory must be callable without arguments: .*'item'"),
         ("package_of_test:main", "has no 'main'; write package_of_test.main:app if the"),
-        ("package_of_test:other", "has no 'other'; no application is there$"),
-        ("package_of_test.main:package_of_test", "a module; no application is there$"),
+        ("package_of_test:other", "has no 'other'; no application was found there$"),
+        ("package_of_test.main:package_of_test", "a module; no application was found there$"),
     ],
 )
 def test_an_error_says_what_was_not_found(auto: Auto, name: str | None, reason: str) -> None:

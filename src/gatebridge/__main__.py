@@ -32,7 +32,7 @@ sys.exit(main(["check", "--imported", *sys.argv[1:]]))
 
 
 def run() -> int:
-    """Do as `main`, for the script ``gatebridge``.
+    """Like `main`, for the console script ``gatebridge``.
 
     Like ``python -m``, it imports from the working directory.
     """
@@ -66,7 +66,7 @@ def _parser() -> ArgumentParser:
         "--interface",
         choices=("auto", "asgi", "wsgi"),
         default="auto",
-        help="which one the application has (default: %(default)s, by its signature)",
+        help="the application's interface (default: %(default)s, detected from its signature)",
     )
     name_help = "package.module:app, or package.module:create_app() for a factory"
 
@@ -85,7 +85,7 @@ def _parser() -> ArgumentParser:
         "--port",
         type=_port,
         default=8000,
-        help="port to listen on, 0 for any that is free (default: %(default)s)",
+        help="port to listen on, 0 for any free port (default: %(default)s)",
     )
     command.set_defaults(command=_serve, parser=command)
 

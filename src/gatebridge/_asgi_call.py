@@ -51,7 +51,7 @@ class ReadPart:
 
 
 class HeadSent:
-    """Tells a thread that has asked for it that the application has sent its head."""
+    """Notifies a waiting thread that the application has sent its head."""
 
 
 class OpenFile(NamedTuple):
@@ -170,7 +170,7 @@ class AsgiCall:
     # --- how it ends ------------------------------------------------------------------------------
 
     def _finish(self, error: BaseException | None) -> None:
-        """Report how the task ended to whoever needs to know."""
+        """Report how the task ended."""
         self._ended(self)
         self._cancel = None
         if not (self._complete or self._departed):
@@ -179,7 +179,7 @@ class AsgiCall:
             self._log(error)
 
     def _log(self, error: BaseException) -> None:
-        """Log what the server does not get to see: as an error, unless we have caused it."""
+        """Log an exception that the server never sees, as an error unless the adapter caused it."""
         if self._cut_off:
             when = "after it was cancelled"
         elif self._failed:
@@ -239,7 +239,7 @@ class AsgiCall:
         self.wake()
 
     def closed(self) -> None:
-        """Called when the server closes the response before it was told of the end."""
+        """Called when the server closes the response before its end."""
         if self._remaining == 0 and not self.waiting_bytes():
             # It has all that was declared: many servers then do not ask for more.
             self._end()
@@ -334,7 +334,7 @@ class AsgiCall:
             if self.head_wanted:
                 self.tasks.put(_HEAD_SENT)
             if message.get("trailers"):
-                _logger.debug("%s: its trailers are dropped: WSGI cannot carry them", self)
+                _logger.debug("%s: trailers dropped: WSGI cannot carry them", self)
         else:
             await self._send_extension(kind, message)
 

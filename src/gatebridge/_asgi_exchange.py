@@ -154,7 +154,7 @@ class Exchange:
         self._leave(self._call.closed)
 
     def _leave(self, notify: Callable[[], None]) -> None:
-        """Take no more of the response; the call learns of it on its event loop."""
+        """Stop reading the response, and notify the call on its event loop."""
         if self._over:
             return
         self._call.tasks.put(None)  # the end for a thread that waits, if this is another one

@@ -27,7 +27,7 @@ class Closable(Protocol):
 
 
 open_sessions: PerProcess[dict[Closable, None]] = PerProcess(dict)
-"""What is to be closed at the exit, unless it closes before; in the order in which it opened."""
+"""Sessions to close at the exit unless closed before, in the order in which they opened."""
 
 not_serving: set[threading.Thread] = set()
 """Threads that the exit does not wait for, until they call an adapter: they serve no requests, and
@@ -63,7 +63,7 @@ def threads_of_application(before: set[threading.Thread]) -> None:
 def refuse_at_exit() -> None:
     """Raise `UnavailableError` if nothing would shut down what is started now."""
     if _exiting is current_process():
-        raise UnavailableError("startup", "the interpreter exits")
+        raise UnavailableError("startup", "the interpreter is exiting")
 
 
 def _at_exit() -> None:
@@ -107,7 +107,7 @@ def _close_open_sessions() -> None:
     for session in reversed(list(open_sessions.get())):
         try:
             session.close()
-        except Exception as exc:  # noqa: BLE001, PERF203 - the others shall have their turn
+        except Exception as exc:  # noqa: BLE001, PERF203 - the others must still run
             _logger.debug("at exit: %.200r", exc)
 
 

@@ -27,7 +27,7 @@ _GRACE_SECONDS = 1.0  # for what was cancelled
 
 
 class Phase(Enum):
-    """How far a session is; it only goes forward."""
+    """A session's phase; it only advances."""
 
     NEW = "the application has not started"
     OPEN = "requests are served"
@@ -51,7 +51,7 @@ class Session:
 
     Attributes:
         portal: To the event loop, once `open` has it.
-        phase: How far it is.
+        phase: Its phase.
         state: For the scopes of requests; None if they have none.
     """
 
@@ -78,7 +78,7 @@ class Session:
     # --- from other threads -----------------------------------------------------------------------
 
     def open(self, timeout: float | None) -> None:
-        """Let the application start, within so many seconds.
+        """Run the application's startup; wait at most ``timeout`` seconds.
 
         Raises:
             LifespanError: It failed.
@@ -149,11 +149,11 @@ class Session:
                 del failure  # no cycle through the traceback's frames
 
     def is_shutting_down(self) -> bool:
-        """Return whether the shutdown is under way on the loop, whoever asked for it."""
+        """Return whether the shutdown is under way on the loop."""
         return self.phase is Phase.CLOSING and self._ended is not None
 
     def abandon(self) -> None:
-        """Do as `close`, but without waiting: whoever would have closed it was collected."""
+        """Close without waiting; the owner was garbage-collected."""
         # Sessions of a parent process are not its own. Nothing here may wait: the collector runs
         # on any thread, whatever that one holds.
         if self not in open_sessions.get():
@@ -171,7 +171,7 @@ class Session:
             self.phase = Phase.CLOSING
 
     def _let_go(self) -> None:
-        """Forget the session, and give the loop up; twice does nothing."""
+        """Forget the session and release the loop. Idempotent."""
         self.phase = Phase.CLOSED
         if self._use.portal is not None:
             self._use.portal.guests.discard(self)

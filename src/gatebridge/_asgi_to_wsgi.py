@@ -273,7 +273,7 @@ class AsgiToWsgi:
         self._start(reopen=True)
 
     def close(self) -> None:
-        """Shut the application down, and let go of the event loop; twice does nothing.
+        """Shut down the application and release the event loop. Idempotent.
 
         New requests are refused from now on. Those that run, and what they left to do in the
         background, get ``shutdown_timeout`` seconds; what is then left is cancelled, and logged by

@@ -56,9 +56,11 @@ def _on_servers(application: NamedApplication) -> tuple[str, str]:
     if isinstance(app, (WsgiToAsgi, AsgiToWsgi)):
         # Another adapter around it would work, but what is inside needs none.
         if name.endswith("()"):
-            inside = f"what is inside the adapter, as it is: {app.app!r:.80}"
+            inside = f"the application inside the adapter, as it is: {app.app!r:.80}"
         else:
-            inside = f"what is inside the adapter, as it is: {_auto(application, f'{name}.app')}"
+            inside = (
+                f"the application inside the adapter, as it is: {_auto(application, f'{name}.app')}"
+            )
         return ("as it is", inside) if isinstance(app, WsgiToAsgi) else (inside, "as it is")
     if application.interface == "asgi":
         return "as it is", f"in AsgiToWsgi: {_auto(application, name)}"

@@ -104,7 +104,7 @@ class LifespanManager:
             RuntimeError: It does not run.
         """
         if self._lifespan is None:
-            raise RuntimeError("LifespanManager: not entered; enter the block first")
+            raise RuntimeError("LifespanManager: not entered; use it with async with")
         lifespan, self._lifespan = self._lifespan, None
         with anyio.CancelScope(shield=self._shutdown_timeout is not None):
             await lifespan.shutdown(self._shutdown_timeout)

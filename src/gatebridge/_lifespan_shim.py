@@ -97,7 +97,7 @@ class LifespanShim:
                 stack.enter_context(self._states.hold(state))
             mapping = await stack.enter_async_context(self._given_lifespan())
             if not isinstance(mapping, (Mapping, NoneType)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise TypeError(f"lifespan must give None or a mapping, got {mapping!r:.80}")
+                raise TypeError(f"lifespan must yield None or a mapping, got {mapping!r:.80}")
             state.update(mapping or {})
             try:
                 await stack.enter_async_context(running(self.app, state))

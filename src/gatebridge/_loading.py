@@ -24,7 +24,7 @@ _NAME = re.compile(
     r"(?P<module>[\w-]+(?:\.[\w-]+)*)(?::(?P<attributes>\w+(?:\.\w+)*)(?P<factory>\(\))?)?"
 )
 
-_NOTHING = "no application is there"
+_NOTHING = "no application was found there"
 _FACTORY = re.compile(r"(create|make|get|build)_(\w+_)?(app|application|api|asgi|wsgi|site)")
 
 
@@ -82,7 +82,7 @@ def load(name: str, choice: InterfaceChoice = "auto") -> NamedApplication:
         raise LoadError(name, "not of the form package.module:app or package.module:create_app()")
     module = _import(name, parts["module"])
     if parts["attributes"] is None:
-        raise LoadError(name, f"names a module only; {_hint(f'{name}:', module, 'app')}")
+        raise LoadError(name, f"names only a module; {_hint(f'{name}:', module, 'app')}")
     app = _find(name, module, parts["module"], parts["attributes"])
     if parts["factory"]:
         app = _make(name, app)
@@ -154,7 +154,8 @@ def _is_application(value: object) -> bool:
             return False
         if isinstance(value, (FunctionType, MethodType)):
             first = next(iter(inspect.signature(value).parameters), "")
-            return first in ("environ", "env", "scope")
+            if first not in ("environ", "env", "scope"):
+                return False
         return bool(interface(value))
     except Exception:  # noqa: BLE001 - not an application, or a proxy that stands for nothing yet
         return False
@@ -176,7 +177,7 @@ def _make(name: str, factory: object) -> object:
     except TypeError as exc:
         if _is_application(factory):
             raise LoadError(name, "an application, not a factory; leave out the ()") from None
-        raise LoadError(name, f"a factory must not need arguments: {exc}") from None
+        raise LoadError(name, f"a factory must be callable without arguments: {exc}") from None
     except ValueError:
         pass  # written in C
     made: object = factory()

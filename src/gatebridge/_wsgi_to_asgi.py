@@ -199,7 +199,7 @@ class WsgiToAsgi:
 
     @asynccontextmanager
     async def _live(self) -> AsyncGenerator[None, None]:
-        """Be there for requests; at the end let go of the threads."""
+        """Serve requests until the lifespan ends, then stop the worker threads."""
         self._pool.open()
         try:
             yield

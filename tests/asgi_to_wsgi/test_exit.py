@@ -375,7 +375,7 @@ def test_a_daemon_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) 
         threading.Thread(target=serve_on, daemon=True).start()
         """,
         anyio_backend,
-        says=["startup", "shutdown", "cleanup", "refused", "startup: the interpreter exits"],
+        says=["startup", "shutdown", "cleanup", "refused", "startup: the interpreter is exiting"],
     )
 
 

@@ -164,7 +164,7 @@ def test_trailers_are_dropped(
     gate.open()
     ended.happens()
     adapter.close()
-    assert f"{method} '/sum': its trailers are dropped: WSGI cannot carry them" in caplog.messages
+    assert f"{method} '/sum': trailers dropped: WSGI cannot carry them" in caplog.messages
     assert {record.levelno for record in caplog.records} == {logging.DEBUG}
 
 

@@ -156,18 +156,21 @@ def test_inspect_tells_of_a_wsgi_application_that_starts_and_ends(
         (
             "to_asgi",
             (
-                "on a WSGI server: what is inside the adapter, as it is: "
+                "on a WSGI server: the application inside the adapter, as it is: "
                 "GATEBRIDGE_APP='site_of_test:to_asgi.app' gunicorn"
             ),
         ),
         (
             "to_wsgi",
             (
-                "on an ASGI server: what is inside the adapter, as it is: "
+                "on an ASGI server: the application inside the adapter, as it is: "
                 "GATEBRIDGE_APP='site_of_test:to_wsgi.app' uvicorn"
             ),
         ),
-        ("create_site()", "on a WSGI server: what is inside the adapter, as it is: <function held"),
+        (
+            "create_site()",
+            "on a WSGI server: the application inside the adapter, as it is: <function held",
+        ),
     ],
 )
 def test_inspect_does_not_wrap_an_adapter_again(

@@ -261,5 +261,5 @@ def test_a_wsgi_application_is_refused() -> None:
 
 async def test_leaving_without_having_entered_is_an_error() -> None:
     manager = LifespanManager(Living("app", []))
-    with pytest.raises(RuntimeError, match="not entered; enter the block first"):
+    with pytest.raises(RuntimeError, match="not entered; use it with async with"):
         await manager.__aexit__(None, None, None)

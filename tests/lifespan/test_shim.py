@@ -324,7 +324,7 @@ async def test_a_failure_between_startup_and_shutdown_is_logged_and_raised(
     ("lifespan", "reason"),
     [
         (lambda app: 3, "must return a context manager, got 3; decorate a generator function with"),
-        (context([], mapping=[1]), "must give None or a mapping, got [1]"),
+        (context([], mapping=[1]), "must yield None or a mapping, got [1]"),
     ],
 )
 async def test_what_is_no_lifespan_is_named(lifespan: Any, reason: str) -> None:

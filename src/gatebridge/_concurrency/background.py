@@ -94,7 +94,7 @@ class _BackgroundLoop:
             self.portal.stop()
 
     def join(self) -> None:
-        """Wait for the thread's end, though not for ever."""
+        """Wait for the thread to end, up to a limit."""
         if self._thread.ident is None or threading.current_thread() is self._thread:
             return  # it has not begun to run, and then ends at once; or would wait for itself
         self._thread.join(_JOIN_SECONDS)
@@ -198,7 +198,7 @@ class LoopUse(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the loop up. Does not wait, so that the loop's own thread may call it."""
+        """Release the loop without waiting, so that the loop's own thread can call it."""
 
     def join(self) -> None:
         """Wait for the end of a loop that has lost its last user."""

@@ -121,7 +121,7 @@ class Signal(ABC):
 
     @abstractmethod
     async def wait(self, seconds: float | None = None) -> None:
-        """Return once `set` was called since the last return, or after some time.
+        """Wait until `set` has been called since the last return, or until a timeout.
 
         Args:
             seconds: How long to wait at least; perhaps twice as long. None for as long as it takes.

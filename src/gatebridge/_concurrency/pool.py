@@ -101,7 +101,7 @@ class WorkerPool:
         self._stalled = 0
         self._started = 0
         self._closed = False
-        self._users = 0  # who has opened it, and will close it
+        self._users = 0  # users that opened it and have not left
         self._closings = 0  # how often it was closed
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
         # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
