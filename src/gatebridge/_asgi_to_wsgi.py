@@ -115,10 +115,10 @@ class AsgiToWsgi:
             None for any.
         max_message_size: The largest WebSocket message in bytes that a client may send, at least 0;
             a larger one ends the connection with code 1009. None for any.
-        pathsend: Whether to offer the application ``http.response.pathsend``, so that frameworks
-            leave the sending of files to the server. Only for applications all of whose middleware
-            knows this message: other middleware drops it, and with it the body, or what the
-            middleware would have done to it, such as compression.
+        offer_pathsend: Whether to offer the application ``http.response.pathsend``, so that
+            frameworks leave the sending of files to the server. Only for applications all of whose
+            middleware knows this message: other middleware drops it, and with it the body, or what
+            the middleware would have done to it, such as compression.
 
     Attributes:
         app: As given.
@@ -144,7 +144,7 @@ class AsgiToWsgi:
         window_bytes: int = 1048576,
         max_body_size: int | None = None,
         max_message_size: int | None = 16777216,
-        pathsend: bool = False,
+        offer_pathsend: bool = False,
     ) -> None:
         require_asgi3(app)
         require_word(("asyncio", "trio"), backend=backend)
@@ -169,7 +169,7 @@ class AsgiToWsgi:
         self._shutdown_timeout = shutdown_timeout
         self._max_body_size = max_body_size
         self._max_message_size = max_message_size
-        self._pathsend = pathsend
+        self._offer_pathsend = offer_pathsend
         self._window_bytes = window_bytes
         # There is a limit to what a queue, and more so a selector, can be told.
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
@@ -222,7 +222,7 @@ class AsgiToWsgi:
             HostError: The server breaks PEP 3333.
         """
         scope: dict[str, Any] = scope_from_environ(environ)  # type: ignore[assignment]
-        if self._pathsend:
+        if self._offer_pathsend:
             scope["extensions"]["http.response.pathsend"] = {}
         if session.state is not None:
             scope["state"] = session.state.copy()

@@ -58,7 +58,11 @@ class Stage:
         self.body = b""
         self._ending = ending
         self.adapter = adapt(
-            self._application, window_bytes=WINDOW, lifespan="off", pathsend=True, **ending.adapter
+            self._application,
+            window_bytes=WINDOW,
+            lifespan="off",
+            offer_pathsend=True,
+            **ending.adapter,
         )
         self.host = Host(**ending.host)
         self.host.environ |= {"PATH_INFO": "/ending", "test.token": Token()}

@@ -31,7 +31,7 @@ def adapt(adapt: Adapt) -> Adapt:
     """As that of the other tests, with the extension that is the subject of these."""
 
     def make(app: Any, **arguments: Any) -> AsgiToWsgi:
-        return adapt(app, **{"pathsend": True, **arguments})
+        return adapt(app, **{"offer_pathsend": True, **arguments})
 
     return make
 
@@ -52,23 +52,23 @@ def declaring(length: int) -> Message:
 
 
 @pytest.mark.clause("A-CORE-13")
-@pytest.mark.parametrize("pathsend", [False, True])
-def test_it_is_offered_only_on_request(adapt: Adapt, pathsend: bool) -> None:
+@pytest.mark.parametrize("offered", [False, True])
+def test_it_is_offered_only_on_request(adapt: Adapt, offered: bool) -> None:
     """Starlette's file responses use it wherever it is offered, below any middleware."""
-    offered: list[Any] = []
+    seen: list[Any] = []
 
     @http
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        offered.append(scope["extensions"])
+        seen.append(scope["extensions"])
         await sending(start(), body(b"x"))(scope, receive, send)
 
-    Host().serve(adapt(app, pathsend=pathsend))
-    assert offered == [{"http.response.pathsend": {}} if pathsend else {}]
+    Host().serve(adapt(app, offer_pathsend=offered))
+    assert seen == [{"http.response.pathsend": {}} if offered else {}]
 
 
 def test_one_that_is_not_offered_is_refused(adapt: Adapt, file: Path) -> None:
     with pytest.raises(AsgiAppError, match=r"^type: not a message .*'http\.response\.pathsend'$"):
-        Host().serve(adapt(sending(start(), pathsend(file)), pathsend=False))
+        Host().serve(adapt(sending(start(), pathsend(file)), offer_pathsend=False))
 
 
 @pytest.mark.clause("A-EXT-07", "A-CORE-13")

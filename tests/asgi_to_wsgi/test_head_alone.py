@@ -233,7 +233,7 @@ def open_files(path: str) -> int:
 def test_a_file_may_still_follow(adapt: Adapt, head: Message) -> None:
     """By blocks: the server has its iterable already."""
     gate = Gate()
-    adapter = adapt(waiting(gate, PATH, head=head), pathsend=True)
+    adapter = adapt(waiting(gate, PATH, head=head), offer_pathsend=True)
     host = Host().offer_file_wrapper().call(adapter)
     assert rest_of(host, gate) == CONTENT
     assert host.wrapped == []
@@ -245,7 +245,7 @@ def test_such_a_file_is_closed_if_the_client_leaves(adapt: Adapt, tmp_path: Path
     gate = Gate()
     large = tmp_path / "large"
     large.write_bytes(b"x" * 100_000)
-    host = Host().call(adapt(waiting(gate, {**PATH, "path": str(large)}), pathsend=True))
+    host = Host().call(adapt(waiting(gate, {**PATH, "path": str(large)}), offer_pathsend=True))
     assert host.next() == b""
     gate.open()
     assert host.next() == b"x" * 65536
@@ -284,7 +284,7 @@ def test_the_application_may_go_on_after_a_file_that_is_missing(adapt: Adapt) ->
             await send(PATH)  # type: ignore[arg-type]
         await send(body(b"b"))
 
-    host = Host().call(adapt(app, pathsend=True))
+    host = Host().call(adapt(app, offer_pathsend=True))
     assert rest_of(host, gate) == b"ab"
 
 
@@ -319,6 +319,6 @@ def test_no_body_goes_with_such_a_file(adapt: Adapt, monkeypatch: pytest.MonkeyP
             await send(body(b"x"))
         ended.set()
 
-    host = Host().call(adapt(app, pathsend=True))
+    host = Host().call(adapt(app, offer_pathsend=True))
     assert rest_of(host, gate) == CONTENT
     ended.happens()

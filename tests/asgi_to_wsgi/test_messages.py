@@ -107,7 +107,7 @@ def test_the_application_may_go_on(adapt: Adapt, sent: list[Message], bad: Any, 
             await send(start())
         await send(body(b"b"))
 
-    host = Host().serve(adapt(app, pathsend=True))
+    host = Host().serve(adapt(app, offer_pathsend=True))
     assert host.status == "200 OK"
     assert host.body == (b"ab" if len(sent) == 2 else b"b")
     assert names in str(errors[0])
@@ -119,7 +119,7 @@ def test_the_application_may_go_on(adapt: Adapt, sent: list[Message], bad: Any, 
 def test_the_error_may_be_let_out(adapt: Adapt, sent: list[Message], bad: Any, names: str) -> None:
     host = Host()
     with pytest.raises(AsgiAppError) as caught:
-        host.serve(adapt(sending(*sent, bad, start(), body(b"b")), pathsend=True))
+        host.serve(adapt(sending(*sent, bad, start(), body(b"b")), offer_pathsend=True))
     assert names in str(caught.value)
     begun = len(sent) == 2
     assert (host.status, host.body) == (("200 OK", b"a") if begun else (None, b""))

@@ -37,7 +37,7 @@ def test_the_body_is_dropped(
     adapt: Adapt, method: str, status: int, messages: list[Message]
 ) -> None:
     host = Host(method=method).offer_file_wrapper()
-    host.serve(adapt(sending(start(status), *messages), pathsend=True))
+    host.serve(adapt(sending(start(status), *messages), offer_pathsend=True))
     assert (host.code, host.result, host.wrapped) == (status, [], [])
 
 

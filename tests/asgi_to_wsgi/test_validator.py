@@ -75,7 +75,7 @@ def _run(handler: SimpleHandler, adapter: Any, start_response: Any) -> list[byte
 def test_the_validator_is_silent(
     adapt: Adapt, messages: list[Message], content: bytes, method: str
 ) -> None:
-    host = validated(adapt(sending(*messages), pathsend=True), Host(method=method))
+    host = validated(adapt(sending(*messages), offer_pathsend=True), Host(method=method))
     assert host.body == (b"" if method == "HEAD" else content)
 
 
@@ -112,7 +112,7 @@ def test_the_handler_is_content(
 ) -> None:
     """It has means of its own for files, and for the length of a complete response."""
     host = Host(method=method, **{"wsgi.file_wrapper": FileWrapper})  # type: ignore[arg-type]
-    out = handled(adapt(sending(*messages), pathsend=True), host)
+    out = handled(adapt(sending(*messages), offer_pathsend=True), host)
     head, _, rest = out.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % messages[0]["status"])
     assert b"keep-alive" not in head.lower()

@@ -104,7 +104,7 @@ def view() -> Iterator[Callable[[ASGIApplication], View]]:
     adapters: list[AsgiToWsgi] = []
 
     def make(app: ASGIApplication) -> View:
-        adapters.append(AsgiToWsgi(app, shutdown_timeout=1, pathsend=True))
+        adapters.append(AsgiToWsgi(app, shutdown_timeout=1, offer_pathsend=True))
         return asgi_view(adapters[-1])
 
     yield make

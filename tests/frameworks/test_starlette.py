@@ -119,7 +119,7 @@ def test_a_file_is_sent_by_the_server(
     async def endpoint(request: Request) -> Response:
         return FileResponse(folder / "file.bin")
 
-    adapter = adapt(site(endpoint, *middleware), pathsend=True)
+    adapter = adapt(site(endpoint, *middleware), offer_pathsend=True)
     host = Host().offer_file_wrapper().serve(adapter)
     assert len(host.wrapped) == 1
     assert host.body == CONTENT
@@ -137,7 +137,7 @@ def test_a_file_may_have_a_relative_path(
     async def endpoint(request: Request) -> Response:
         return FileResponse("file.bin")
 
-    assert Host().serve(adapt(site(endpoint), pathsend=True)).body == CONTENT
+    assert Host().serve(adapt(site(endpoint), offer_pathsend=True)).body == CONTENT
 
 
 @pytest.mark.clause("D-39")
@@ -159,7 +159,7 @@ def test_a_relative_path_does_not_block_the_loop(
 
     original = os.path.abspath
     monkeypatch.setattr(os.path, "abspath", abspath)
-    assert Host().serve(adapt(site(endpoint), pathsend=True)).body == CONTENT
+    assert Host().serve(adapt(site(endpoint), offer_pathsend=True)).body == CONTENT
     assert not set(loops) & set(asked)
 
 
@@ -175,7 +175,7 @@ def test_a_range_of_a_file(adapt: Adapt, folder: Path, range_: str, expected: by
     async def endpoint(request: Request) -> Response:
         return FileResponse(folder / "file.bin")
 
-    adapter = adapt(site(endpoint), pathsend=True)
+    adapter = adapt(site(endpoint), offer_pathsend=True)
     host = Host(headers={"range": range_}).offer_file_wrapper().serve(adapter)
     assert (host.code, host.body == expected, host.wrapped) == (206, True, [])
     assert host.header("content-length") == str(len(expected))

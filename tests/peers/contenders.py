@@ -114,7 +114,7 @@ ASGI_ON_WSGI = {
         "gatebridge:AsgiToWsgi",
         None,
         on_trio={"backend": "trio"},
-        for_files={"pathsend": True},
+        for_files={"offer_pathsend": True},
         on_loop=_gatebridge_on_loop,
     ),
     "a2wsgi": Contender(

@@ -186,7 +186,7 @@ async def site(scope: Scope, receive: Receive, send: Send) -> None:
         await ROUTES[scope["path"]](scope, receive, Response(send))
 
 
-application = AsgiToWsgi(site, pathsend=True)
+application = AsgiToWsgi(site, offer_pathsend=True)
 # What was registered last comes first: before the adapter's own.
 getattr(threading, "_register_atexit")(exiting.set)  # noqa: B009 - not in the stubs
 
