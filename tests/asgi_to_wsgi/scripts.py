@@ -51,6 +51,15 @@ async def life(scope, receive, send):
 def serve(adapter):
     say(Host().serve(adapter).body.decode())
 
+def at_exit(call, *, last=False):
+    """Call a function at the exit, before all that is registered by now, or after it.
+
+    Executors and gatebridge end there, before the interpreter waits for the other threads. `atexit`
+    comes only after that wait, and the standard library has no public way in between.
+    """
+    calls = threading._threading_atexits  # called from the end to the beginning
+    calls.insert(0 if last else len(calls), call)
+
 def wait_for(pid):
     say("status", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 '''

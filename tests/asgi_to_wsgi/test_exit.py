@@ -168,7 +168,7 @@ def test_all_adapters_are_shut_down_though_one_fails(anyio_backend: Any) -> None
 
 AFTER_THE_MAIN_THREAD = """
 main_thread_ends = threading.Event()
-threading._register_atexit(main_thread_ends.set)  # the first to be called: it is the last one
+at_exit(main_thread_ends.set)
 adapter = Adapter(living(life))
 
 def server():
@@ -369,7 +369,7 @@ def test_a_daemon_that_serves_on_during_the_exit_is_refused(anyio_backend: Any) 
                 say(exc)
             refused.set()
 
-        threading._threading_atexits.insert(0, refused.wait)  # the last to be called
+        at_exit(refused.wait, last=True)
         adapter = Adapter(living(lifespan))
         adapter.startup()
         threading.Thread(target=serve_on, daemon=True).start()
@@ -399,7 +399,7 @@ def test_a_daemon_that_closes_during_the_exit_waits_for_it(anyio_backend: Any) -
             say("closed")
             closed.set()
 
-        threading._threading_atexits.insert(0, closed.wait)  # the last to be called
+        at_exit(closed.wait, last=True)
         adapter = Adapter(living(lifespan))
         adapter.startup()
         threading.Thread(target=close, daemon=True).start()
