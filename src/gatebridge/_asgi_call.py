@@ -16,11 +16,10 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, NamedTuple, TypeAlias
 
-from gatebridge._asgi_disconnects import is_disconnect
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
-from gatebridge._disconnects import stems_from
+from gatebridge._disconnects import asgi_app_lost_client, stems_from
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead, has_content
 from gatebridge._translate.text import request_line
@@ -191,7 +190,7 @@ class AsgiCall:
         if self._failed and stems_from(error, _is_ours):
             expected = True  # the server has raised it already
         else:
-            expected = (self._told or self._cut_off) and is_disconnect(error)
+            expected = (self._told or self._cut_off) and asgi_app_lost_client(error)
         if expected:
             _logger.debug("%s: the application ended %s", self, when, exc_info=error)
         else:

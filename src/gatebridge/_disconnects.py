@@ -12,6 +12,8 @@ application raises because of what its own reads and writes raised. Each rule is
 * An application's error counts as a departure only if it is `ClientDisconnected`, or was raised
   explicitly *from* it. Its ``__context__`` proves nothing: a bug in the handling of a departure has
   that context too.
+* An ASGI application may react to a disconnect as it likes: by its framework's own exception, too,
+  or by a cancellation.
 """
 
 from __future__ import annotations
@@ -38,6 +40,22 @@ _CONNECTION_ERRNOS = {
     errno.ETIMEDOUT,
 }
 
+# What frameworks raise at a disconnect, with no link to what they were told, and cancellations:
+# by module and name, because none of these is imported for the question.
+_OF_FRAMEWORKS = frozenset(
+    {
+        ("asyncio.exceptions", "CancelledError"),
+        ("django.core.exceptions", "RequestAborted"),
+        ("falcon.errors", "WebSocketDisconnected"),
+        ("litestar.exceptions.websocket_exceptions", "WebSocketDisconnect"),
+        ("sanic.exceptions", "WebsocketClosed"),
+        ("starlette.requests", "ClientDisconnect"),
+        ("starlette.websockets", "WebSocketDisconnect"),
+        ("starlette.websockets", "WebSocketDisconnected"),
+        ("trio", "Cancelled"),
+    }
+)
+
 
 def receive_lost_client(error: Exception) -> bool:
     """Say whether ``receive`` raised ``error`` because the client left."""
@@ -56,13 +74,29 @@ def send_lost_client(error: Exception) -> bool:
     return kind is OSError or kind.__module__.partition(".")[0] not in sys.stdlib_module_names
 
 
-def is_disconnect(error: BaseException | None) -> bool:
+def wsgi_app_lost_client(error: BaseException | None) -> bool:
     """Say whether a WSGI application raised ``error`` because its client left."""
     return stems_from(error, _is_departure)
 
 
+def asgi_app_lost_client(error: BaseException | None) -> bool:
+    """Say whether an ASGI application raised ``error`` because its client left.
+
+    That is: `ClientDisconnected`, a framework's own class for it, a cancellation, what was raised
+    ``from`` one of them, and a group of nothing but these.
+    """
+    return stems_from(error, _is_reaction)
+
+
 def _is_departure(error: BaseException) -> bool:
     return isinstance(error, ClientDisconnected)
+
+
+def _is_reaction(error: BaseException) -> bool:
+    classes = type(error).__mro__
+    return _is_departure(error) or any(
+        (cls.__module__, cls.__qualname__) in _OF_FRAMEWORKS for cls in classes
+    )
 
 
 def stems_from(error: BaseException | None, is_origin: Callable[[BaseException], bool]) -> bool:

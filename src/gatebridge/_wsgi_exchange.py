@@ -23,7 +23,7 @@ from gatebridge._bodies.spool import spool
 from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
-from gatebridge._disconnects import is_disconnect, send_lost_client
+from gatebridge._disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_call import WsgiCall
@@ -295,7 +295,7 @@ class Exchange:
         if error is None and self._errors:
             error = self._errors.pop()
         try:
-            if self._channel.closed and (error is None or is_disconnect(error)):
+            if self._channel.closed and (error is None or wsgi_app_lost_client(error)):
                 self._log_departure(error)
             elif isinstance(error, RequestError) and not self._call.started:
                 await answer(self._scope, self._send, error.status, str(error))
@@ -372,7 +372,7 @@ class Exchange:
             self._errors.append(_wrapped(exc))
         if self._call.close_error is not None:
             error, self._call.close_error = self._call.close_error, None
-            if not is_disconnect(error):
+            if not wsgi_app_lost_client(error):
                 _logger.error("%s: close() failed after another error", self, exc_info=error)
             del error  # no cycle through the traceback's frames
         if self._left:
@@ -426,7 +426,7 @@ class Exchange:
             error = self._errors.pop()
         except IndexError:
             return
-        if not is_disconnect(error):
+        if not wsgi_app_lost_client(error):
             _logger.error("%s: failed after its request had ended", self, exc_info=error)
 
 
