@@ -102,6 +102,15 @@ class WsgiClass:
         yield b""
 
 
+class WsgiByIndex:
+    """Each instance is a response by the older protocol of iteration."""
+
+    def __init__(self, environ: Any, start_response: Any) -> None: ...
+
+    def __getitem__(self, index: int) -> bytes:
+        return [b""][index]
+
+
 class WsgiOrAny:
     def __call__(self, environ: Any, start_response: Any, *more: Any) -> Any: ...
 
@@ -175,6 +184,19 @@ def wsgi_of_defaults(environ: Any = None, start_response: Any = None) -> Any: ..
 def wsgi_with_options(env: Any, start: Any, *more: Any, **options: Any) -> Any: ...
 
 
+async def wsgi_generator(environ: Any, start_response: Any) -> Any:
+    yield b""
+
+
+async def asgi_generator(scope: Any, receive: Any, send: Any) -> Any:
+    yield
+
+
+class AsyncGenerator:
+    async def __call__(self, *args: Any) -> Any:
+        yield
+
+
 async def asgi_of_any(*args: Any) -> None: ...
 
 
@@ -239,6 +261,7 @@ def test_it_is_asgi_and_only_to_wsgi_adapts_it(app: Any) -> None:
         WsgiByClassMethod(),
         WsgiInstance().method,
         WsgiClass,
+        WsgiByIndex,
         WsgiOrAny(),
         WsgiByMetaclass,
         lambda a, b: [],
@@ -463,3 +486,25 @@ def test_what_is_wsgi_is_not_taken_for_asgi(adapter: Any, app: Any) -> None:
 def test_a_class_of_applications_is_not_an_asgi_application(adapter: Any, app: Any) -> None:
     with pytest.raises(TypeError, match=r"^app is a class whose instances are neither awaited"):
         adapter(app)
+
+
+@pytest.mark.parametrize("check", [interface, AsgiToWsgi, WsgiToAsgi])
+@pytest.mark.parametrize(
+    "app",
+    [
+        wsgi_generator,
+        asgi_generator,
+        AsyncGenerator(),
+        AsyncGenerator().__call__,
+        functools.partial(wsgi_generator),
+        functools.partial(AsyncGenerator()),
+    ],
+)
+def test_an_async_generator_function_is_refused(check: Any, app: Any) -> None:
+    """Its calls are neither awaited nor iterated."""
+    with pytest.raises(TypeError, match=r"^app is an async generator function, neither ASGI nor"):
+        check(app)
+
+
+def test_a_class_may_be_iterated_by_index() -> None:
+    assert WsgiToAsgi(WsgiByIndex).app is WsgiByIndex  # type: ignore[arg-type]

@@ -14,6 +14,9 @@ _HOW_TO_CHOOSE = (
     "put it into a function of (scope, receive, send) if it is ASGI, "
     "or of (environ, start_response) if it is WSGI"
 )
+_RESPONSES = {2: ("__iter__", "__getitem__"), 3: ("__await__",)}
+"""By the number of arguments: what the instances of a class need one of, to be a response."""
+
 _HOW_TO_SERVE_ASGI = "give it to an ASGI server as it is, or to a WSGI server in AsgiToWsgi"
 
 
@@ -69,41 +72,46 @@ def require_asgi3(app: object) -> None:
     Only what its own signature proves is refused: with a decorator that takes any arguments, or
     with code in C, anything goes.
     """
-    signature = _own_signature(app)
-    if signature is None:
-        return
-    if _takes(signature, 3):
-        _refuse_class_without("__await__", app=app)
-    elif _takes(signature, 2):
-        _refuse_class_without("__await__", "__iter__", app=app)
+    if _count_of_arguments(app, 3) == 2:
         raise TypeError(
             "app must be an ASGI application, but takes two arguments like a WSGI application: "
             f"{app!r:.80}; give it to a WSGI server as it is, or to an ASGI server in WsgiToAsgi"
         )
-    else:
-        raise _neither(app, signature)
 
 
 def require_wsgi(app: object) -> None:
     """Raise `TypeError` for an object that cannot be a WSGI application; see `require_asgi3`."""
-    signature = _own_signature(app)
-    if signature is None:
-        return
-    if _takes(signature, 2):
-        _refuse_class_without("__iter__", app=app)
-        if _is_async(app):
-            raise TypeError(
-                "app must be a WSGI application, but is a coroutine function, as ASGI has them: "
-                f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
-            )
-    elif _takes(signature, 3):
-        _refuse_class_without("__await__", "__iter__", app=app)
+    count = _count_of_arguments(app, 2)
+    if count == 3:
         raise TypeError(
             "app must be a WSGI application, but takes three arguments like an ASGI application: "
             f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
         )
-    else:
-        raise _neither(app, signature)
+    if count == 2 and _is_async(app):
+        raise TypeError(
+            "app must be a WSGI application, but is a coroutine function, as ASGI has them: "
+            f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
+        )
+
+
+def _count_of_arguments(app: object, wanted: Literal[2, 3]) -> int | None:
+    """Return how many arguments it takes: those wanted, or else those of the other interface.
+
+    None stands for an object that does not show it.
+
+    Raises:
+        TypeError: It takes neither, or is a class whose instances are not a response.
+    """
+    signature = _own_signature(app)
+    if signature is None:
+        return None
+    if _takes(signature, wanted):
+        _refuse_class_without(*_RESPONSES[wanted], app=app)
+        return wanted
+    if _takes(signature, 5 - wanted):
+        _refuse_class_without(*_RESPONSES[2], *_RESPONSES[3], app=app)
+        return 5 - wanted
+    raise _neither(app, signature)
 
 
 def _refuse_class_without(*methods: str, app: object) -> None:
@@ -112,7 +120,7 @@ def _refuse_class_without(*methods: str, app: object) -> None:
     A class with its own ``__new__`` may return anything.
     """
     cls = _class_of(app)
-    if cls is None or any(hasattr(cls, method) for method in methods):
+    if cls is None or _has_any(cls, methods):
         return
     if vars(object)["__new__"] is cls.__new__:
         raise _not_a_response(cls)
@@ -137,6 +145,9 @@ def _own_signature(app: object) -> inspect.Signature | None:
         call = app.__call__ if _is_instance(app) else app
     except Exception:  # noqa: BLE001 - a proxy, such as Werkzeug's LocalProxy, that stands for nothing yet
         return None
+    by_class = type(_without_partial(app)).__call__  # of an instance in a partial
+    if inspect.isasyncgenfunction(call) or inspect.isasyncgenfunction(by_class):
+        raise TypeError(f"app is an async generator function, neither ASGI nor WSGI: {app!r:.80}")
     return _signature(call, follow_wrapped=False)
 
 
@@ -169,11 +180,15 @@ def _class_of(app: object) -> type | None:
 
 def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
     """Return the interface of a class, whose instances are either awaited or iterated."""
-    if three and hasattr(cls, "__await__"):
+    if three and _has_any(cls, _RESPONSES[3]):
         return "asgi"
-    if two and hasattr(cls, "__iter__"):
+    if two and _has_any(cls, _RESPONSES[2]):
         return "wsgi"
     raise _not_a_response(cls)
+
+
+def _has_any(cls: type, methods: tuple[str, ...]) -> bool:
+    return any(hasattr(cls, method) for method in methods)
 
 
 def _is_async(app: object) -> bool:
