@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import pydoc
+import sys
 from typing import Any, get_type_hints
 
 import pytest
@@ -115,3 +116,9 @@ def test_an_adapter_is_explained_by_an_example_first(cls: type) -> None:
     assert example[0].endswith("::")
     assert example[2] == f"    from gatebridge import {cls.__name__}"
     assert example[3].startswith(f"    app = {cls.__name__}(")
+
+
+def test_the_package_has_no_names_left_from_its_making() -> None:
+    names = {name for name in vars(gatebridge) if not name.startswith("__")}
+    modules = {name for name in names if f"gatebridge.{name}" in sys.modules}
+    assert names - modules <= set(gatebridge.__all__)

@@ -45,3 +45,4 @@ for _public in (globals()[_name] for _name in __all__):
         _public.__module__ = __name__
         if "__firstlineno__" in vars(_public):
             delattr(_public, "__firstlineno__")  # which no type checker knows
+del _public  # pyright: ignore[reportPossiblyUnboundVariable]
