@@ -1,4 +1,4 @@
-"""Checks of the arguments that the adapters are given: numbers, words, mappings."""
+"""Checks of the arguments that the adapters are given: numbers, words, flags, mappings."""
 
 from __future__ import annotations
 
@@ -63,6 +63,17 @@ def require_word(words: tuple[str, ...], /, **values: str) -> None:
         if value not in words:
             allowed = " or ".join([", ".join(map(repr, words[:-1])), repr(words[-1])])
             raise ValueError(f"{name} must be {allowed}, got {value!r:.80}")
+
+
+def require_bool(**values: bool) -> None:
+    """Check that each value is True or False: the ``"no"`` of a configuration would be true.
+
+    Raises:
+        TypeError: One is not a ``bool``.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{name} must be a bool, got {value!r:.80}")
 
 
 def require_mapping(**values: Mapping[str, object] | None) -> None:

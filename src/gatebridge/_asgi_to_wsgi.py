@@ -13,7 +13,13 @@ from typing import Any, Literal
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
 
-from gatebridge._arguments import require_int, require_mapping, require_seconds, require_word
+from gatebridge._arguments import (
+    require_bool,
+    require_int,
+    require_mapping,
+    require_seconds,
+    require_word,
+)
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
 from gatebridge._asgi_exit import expect_requests, not_serving, refuse_at_exit
@@ -124,7 +130,7 @@ class AsgiToWsgi:
         app: As given.
 
     Raises:
-        TypeError: ``app`` is not an ASGI 3 application, or a number is of the wrong type.
+        TypeError: ``app`` is not an ASGI 3 application, or an argument is of the wrong type.
         ValueError: A number is out of range, or a word is none of those above.
 
     Source: PEP 3333; ASGI HTTP 2.5; ASGI WebSocket 2.5; ASGI lifespan 2.0.
@@ -150,6 +156,7 @@ class AsgiToWsgi:
         require_word(("asyncio", "trio"), backend=backend)
         require_word(("auto", "on", "off"), lifespan=lifespan)
         require_mapping(backend_options=backend_options)
+        require_bool(offer_pathsend=offer_pathsend)
         require_int(1, window_bytes=window_bytes)
         require_int(0, or_none=True, max_body_size=max_body_size, max_message_size=max_message_size)
         require_seconds(shutdown_timeout=shutdown_timeout)

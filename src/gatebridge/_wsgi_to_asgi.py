@@ -9,7 +9,7 @@ from types import FunctionType
 
 import anyio.to_thread
 
-from gatebridge._arguments import require_int, require_mapping, require_seconds
+from gatebridge._arguments import require_bool, require_int, require_mapping, require_seconds
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
@@ -122,6 +122,11 @@ class WsgiToAsgi:
         require_int(0, or_none=True, max_queue=max_queue, max_body_size=max_body_size)
         require_seconds(idle_timeout=idle_timeout, shutdown_timeout=shutdown_timeout)
         require_mapping(environ=environ)
+        require_bool(
+            spool_bodies=spool_bodies,
+            multiprocess=multiprocess,
+            server_sends_files=server_sends_files,
+        )
         self.app = app
         self._pool = WorkerPool(
             threads=threads,

@@ -280,6 +280,12 @@ def test_the_options_of_the_backend_are_a_mapping() -> None:
         AsgiToWsgi(Recorder(), backend_options=["a"])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_a_flag_of_another_type_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^offer_pathsend must be a bool, got {value!r}$"):
+        AsgiToWsgi(Recorder(), offer_pathsend=value)
+
+
 @pytest.mark.parametrize("seconds", [1e7, 1e12, float("inf")])
 def test_a_timeout_may_be_longer_than_a_thread_can_wait(adapt: Adapt, seconds: float) -> None:
     timeouts = {"startup_timeout": seconds, "response_timeout": seconds}

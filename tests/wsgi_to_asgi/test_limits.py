@@ -344,3 +344,10 @@ def test_a_number_out_of_range_is_refused(arguments: Any, message: str) -> None:
 def test_an_environ_of_another_type_is_refused(environ: Any, message: str) -> None:
     with pytest.raises(TypeError, match=f"^{message}$"):
         WsgiToAsgi(result_app([b"x"]), environ=environ)
+
+
+@pytest.mark.parametrize("name", ["spool_bodies", "multiprocess", "server_sends_files"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_a_flag_of_another_type_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{name} must be a bool, got {value!r}$"):
+        WsgiToAsgi(result_app([b"x"]), **{name: value})
