@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sys
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gatebridge import AsgiToWsgi
+from gatebridge import AsgiToWsgi, checks
 from gatebridge._concurrency import host_threads, per_process
-from gatebridge.checks import Finding, check_host, check_import
+from gatebridge.checks import CHECKS, Finding, check_application, check_host, check_import
 
 Stand = Callable[..., None]
 
@@ -146,3 +148,39 @@ def test_a_loop_before_the_fork_of_uwsgi_hurts(
 def test_an_import_that_starts_a_loop_hurts() -> None:
     with AsgiToWsgi(app):
         assert found(check_import()) == [("fork", "error")]
+
+
+def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    raise NotImplementedError
+
+
+def any_arguments(*args: Any) -> Any:
+    raise NotImplementedError
+
+
+@pytest.mark.clause("D-13")
+@pytest.mark.parametrize("application", [wsgi, any_arguments])
+def test_an_application_that_may_need_the_length_of_a_body_is_noted(application: Any) -> None:
+    assert found(check_application(application)) == [("body-length", "note")]
+
+
+@pytest.mark.clause("D-13")
+@pytest.mark.parametrize("application", [app, AsgiToWsgi(app)])
+def test_one_that_never_needs_it_is_not(application: Any) -> None:
+    assert check_application(application) == []
+
+
+def test_the_name_of_each_finding_is_listed() -> None:
+    """Also of those that no test can bring about on this host."""
+    calls = [
+        (node.func.id, node.args[0])
+        for path in Path(checks.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args
+    ]
+    names = {
+        argument.value
+        for function, argument in calls
+        if function in ("Finding", "Obstacle") and isinstance(argument, ast.Constant)
+    }
+    assert names == set(CHECKS)

@@ -13,12 +13,7 @@ from gatebridge._inspect import describe
 from gatebridge._loading import NamedApplication, load
 from gatebridge._serve import serve
 from gatebridge._version import __version__
-from gatebridge.checks import (
-    CHECKS,
-    CHECKS_OF_WSGI_APPLICATIONS,
-    check_host,
-    check_import,
-)
+from gatebridge.checks import CHECKS, check_application, check_host, check_import
 from gatebridge.errors import GatebridgeError
 
 # To an interpreter that has imported gatebridge, gevent's patches always come too late.
@@ -138,19 +133,19 @@ def _check(options: Namespace) -> int:
             [sys.executable, "-c", _APPLICATION_FIRST, *arguments], check=False
         ).returncode
     print(f"interpreter: {platform.python_implementation()} {platform.python_version()}")
+    not_made: set[str] = {"body-length"}
     if name is None:
         print("application: none; give one to check what its import changes")
-        checks, findings = CHECKS, check_host()
+        findings = check_host()
     else:
         application = _load(options)
         print(f"application: {application.name}, {application.interface.upper()}")
+        findings = check_import()
         if application.interface == "wsgi":
-            checks = CHECKS + CHECKS_OF_WSGI_APPLICATIONS
-            findings = check_import(application.app)
-        else:
-            checks, findings = CHECKS, check_import()
-    found = {finding.name for finding in findings}
-    print(f"passed: {', '.join(check for check in checks if check not in found)}")
+            findings += check_application(application.app)
+            not_made = set()
+    not_passed = not_made.union(finding.name for finding in findings)
+    print(f"passed: {', '.join(check for check in CHECKS if check not in not_passed)}")
     for finding in findings:
         print(f"{finding.severity}: {finding.name}: {finding.problem}\n    {finding.remedy}")
     failed = any(finding.severity == "error" for finding in findings)

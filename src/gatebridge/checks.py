@@ -16,23 +16,22 @@ from typing import Literal, NamedTuple
 
 from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
+from gatebridge._interface import interface
 from gatebridge._undeclared_length import needs_length
 
-__all__ = [
-    "CHECKS",
-    "CHECKS_OF_WSGI_APPLICATIONS",
-    "Finding",
-    "check_host",
-    "check_import",
-]
+__all__ = ["CHECKS", "Finding", "check_application", "check_host", "check_import"]
 
 CHECKS: tuple[str, ...] = (
-    *("uwsgi", "eventlet", "gevent", "threads", "fork", "sub-interpreter", "wsproto"),
+    "uwsgi",
+    "eventlet",
+    "gevent",
+    "threads",
+    "fork",
+    "sub-interpreter",
+    "wsproto",
+    "body-length",
 )
-"""The names of the checks of a host, as in `Finding`."""
-
-CHECKS_OF_WSGI_APPLICATIONS: tuple[str, ...] = ("chunked uploads",)
-"""The names of the checks that `check_import` adds for a WSGI application."""
+"""The names of all checks, as in `Finding`; ``"body-length"`` is that of `check_application`."""
 
 _START_LATER = (
     "leave startup() to the first request, or call it after the fork: in Gunicorn's "
@@ -91,30 +90,45 @@ def _findings() -> Iterator[Finding]:
         )
 
 
-def check_import(wsgi_app: object | None = None) -> list[Finding]:
+def check_import() -> list[Finding]:
     """Return what `check_host` does, and what fails if a server imports before it forks.
 
     For a process that has imported the application and done nothing else.
-
-    Args:
-        wsgi_app: The application, if it is a WSGI application: what `WsgiToAsgi` needs for it is
-            noted too. It is not called.
     """
     findings = check_host()
-    if wsgi_app is not None and needs_length(wsgi_app):
-        findings.append(
-            Finding(
-                "chunked uploads",
-                "the application may take a request body without Content-Length for empty",
-                "pass spool_bodies=True to WsgiToAsgi; to_asgi, serve and gatebridge.auto do that",
-                "note",
-            )
-        )
     if runs_a_loop() and not any(finding.name == "fork" for finding in findings):
         problem = "the import starts an event loop, and with it the application: also in a master "
         problem += "that imports it before it forks (uWSGI; Gunicorn with preload_app)"
         findings.append(Finding("fork", problem, _START_LATER, "error"))
     return findings
+
+
+def check_application(app: object) -> list[Finding]:
+    """Return what is found in an application itself, whatever the host.
+
+    That is what `WsgiToAsgi` needs for a WSGI application; in an ASGI application nothing is found.
+
+    Args:
+        app: The application, not in an adapter. It is not called. If its signature does not show
+            which kind it is, it counts as WSGI.
+    """
+    if _is_asgi(app) or not needs_length(app):
+        return []
+    return [
+        Finding(
+            "body-length",
+            "the application may take a request body without Content-Length for empty",
+            "pass spool_bodies=True to WsgiToAsgi; to_asgi, serve and gatebridge.auto do that",
+            "note",
+        )
+    ]
+
+
+def _is_asgi(app: object) -> bool:
+    try:
+        return interface(app) == "asgi"
+    except TypeError:
+        return False
 
 
 def _forks_later(uwsgi: ModuleType) -> bool:
