@@ -30,8 +30,8 @@ LEVELS = {"critical", "debug", "error", "exception", "info", "warning"}
 ANSWERS = {"answer": 3, "plain_response": 1}  # functions, and which argument is the text
 REPORTS = {"Finding", "Obstacle"}
 EXPLANATIONS = {  # decorators of `_wrong_server`
-    "for_asgi_servers": "for ASGI servers such as Uvicorn",
-    "for_wsgi_servers": "for WSGI servers such as Gunicorn",
+    "for_asgi_servers": "for ASGI servers",
+    "for_wsgi_servers": "for WSGI servers",
 }
 
 # A function that is handed the class of its errors.
@@ -200,7 +200,7 @@ def messages_of_call(call: ast.Call, function: Function | None) -> Iterator[tupl
     elif name in EXPLANATIONS:
         # The rest of the message is the interpreter's.
         yield from (
-            ("TypeError", "", f"{HOLE} is {EXPLANATIONS[name]}; {advice}: {HOLE}.__call__(){HOLE}")
+            ("TypeError", "", f"{HOLE} is {EXPLANATIONS[name]}; {advice}: __call__(){HOLE}")
             for advice in arguments[0]
         )
     elif name == "print":
@@ -296,7 +296,7 @@ def test_the_source_is_read() -> None:
         ("ValueError", "{}must be at least{}, got{}"),
         (
             "TypeError",
-            "{}is for ASGI servers such as Uvicorn; give a WSGI server WsgiMounts:{}.__call__(){}",
+            "{}is for ASGI servers; give others WsgiMounts: __call__(){}",
         ),
         ("log warning", "not ended by its cancellation:{}"),
         ("answer", "shutting down"),

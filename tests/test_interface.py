@@ -507,4 +507,4 @@ def test_an_async_generator_function_is_refused(check: Any, app: Any) -> None:
 
 
 def test_a_class_may_be_iterated_by_index() -> None:
-    assert WsgiToAsgi(WsgiByIndex).app is WsgiByIndex  # type: ignore[arg-type]
+    assert WsgiToAsgi(WsgiByIndex).app is WsgiByIndex  # type: ignore[arg-type, comparison-overlap]

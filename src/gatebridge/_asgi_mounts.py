@@ -62,7 +62,7 @@ class AsgiMounts:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
 
-    @for_asgi_servers("give a WSGI server WsgiMounts")
+    @for_asgi_servers("give others WsgiMounts")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
 

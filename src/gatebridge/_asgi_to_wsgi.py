@@ -187,7 +187,7 @@ class AsgiToWsgi:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
 
-    @for_wsgi_servers("give an ASGI server the ASGI application itself")
+    @for_wsgi_servers("give others the ASGI application")
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request.
 

@@ -109,7 +109,7 @@ class LifespanManager:
         with anyio.CancelScope(shield=self._shutdown_timeout is not None):
             await lifespan.shutdown(self._shutdown_timeout)
 
-    @for_asgi_servers("put it in AsgiToWsgi for a WSGI server")
+    @for_asgi_servers("wrap it in AsgiToWsgi for others")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, with a copy of its state if the scope has none."""
         if self._lifespan is not None and "state" not in scope:

@@ -72,7 +72,7 @@ class LifespanShim:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._lifespan!r})"
 
-    @for_asgi_servers("put it in AsgiToWsgi for a WSGI server")
+    @for_asgi_servers("wrap it in AsgiToWsgi for others")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a lifespan; hand on everything else.
 

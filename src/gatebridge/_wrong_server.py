@@ -5,6 +5,9 @@ any code of the application runs. It cannot be raised better from within: an ``a
 raises only when awaited, which a WSGI server never does, and with a default for what is missing,
 the signature would no longer show servers and frameworks which kind of application it is. But the
 interpreter's message begins with the function's qualified name, so the explanation goes there.
+
+It costs that whatever else shows the name of the method shows the explanation, too: the warning of
+a coroutine that was never awaited, the names of tasks, profilers, some tracebacks. So it is short.
 """
 
 from __future__ import annotations
@@ -19,24 +22,24 @@ def for_asgi_servers(advice: str) -> Callable[[F], F]:
     """Decorate the ``__call__`` of an ASGI application.
 
     Args:
-        advice: What to give to a WSGI server.
+        advice: What to give to a WSGI server, in a few words.
     """
-    return _explained(f"for ASGI servers such as Uvicorn; {advice}")
+    return _explained(f"for ASGI servers; {advice}")
 
 
 def for_wsgi_servers(advice: str) -> Callable[[F], F]:
     """Decorate the ``__call__`` of a WSGI application.
 
     Args:
-        advice: What to give to an ASGI server.
+        advice: What to give to an ASGI server, in a few words.
     """
-    return _explained(f"for WSGI servers such as Gunicorn; {advice}")
+    return _explained(f"for WSGI servers; {advice}")
 
 
 def _explained(explanation: str) -> Callable[[F], F]:
     def decorate(call: F) -> F:
-        cls = call.__qualname__.partition(".")[0]
-        call.__qualname__ = f"{cls} is {explanation}: {call.__qualname__}"
+        cls, _, name = call.__qualname__.partition(".")
+        call.__qualname__ = f"{cls} is {explanation}: {name}"
         return call
 
     return decorate

@@ -73,7 +73,7 @@ class WsgiMounts:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
 
-    @for_wsgi_servers("give an ASGI server AsgiMounts")
+    @for_wsgi_servers("give others AsgiMounts")
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; the result is that of the application called.
 

@@ -152,7 +152,7 @@ class WsgiToAsgi:
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
 
-    @for_asgi_servers("give a WSGI server the WSGI application itself")
+    @for_asgi_servers("give others the WSGI application")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or one lifespan; refuse a WebSocket.
 

@@ -107,7 +107,7 @@ class ASGIMiddleware(AsgiToWsgi):
         loop: asyncio.AbstractEventLoop = session.portal.handle.loop
         return loop
 
-    @for_wsgi_servers("give an ASGI server the ASGI application itself")
+    @for_wsgi_servers("give others the ASGI application")
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request; see `AsgiToWsgi`."""
 

@@ -34,19 +34,19 @@ shim = LifespanShim(to_asgi)
 """
 
 # The server, its arguments ({} is the socket or port), the application, and what its log has.
-_TO_ASGI = "WsgiToAsgi is for ASGI servers such as Uvicorn; give a WSGI server the WSGI application"
-_TO_WSGI = "AsgiToWsgi is for WSGI servers such as Gunicorn; give an ASGI server the ASGI applicat"
+_TO_ASGI = "WsgiToAsgi is for ASGI servers; give others the WSGI application: __call__() "
+_TO_WSGI = "AsgiToWsgi is for WSGI servers; give others the ASGI application: __call__() "
 _CASES = {
     "uvicorn": ("--fd={fd}", "to_wsgi", _TO_WSGI),
     "uvicorn asgi3": ("--fd={fd} --interface=asgi3", "to_wsgi", _TO_WSGI),
-    "uvicorn mounts": ("--fd={fd}", "wsgi_mounts", "; give an ASGI server AsgiMounts: "),
+    "uvicorn mounts": ("--fd={fd}", "wsgi_mounts", "; give others AsgiMounts: "),
     "daphne": ("--port={port} --bind=127.0.0.1", "to_wsgi", _TO_WSGI),
     "granian": ("--port={port} --interface=asgi", "to_wsgi", _TO_WSGI),
     "granian wsgi": ("--port={port} --interface=wsgi", "to_asgi", _TO_ASGI),
     "gunicorn": ("--bind=fd://{fd}", "to_asgi", _TO_ASGI),
     "gunicorn gthread": ("--bind=fd://{fd} --threads=2", "to_asgi", _TO_ASGI),
-    "gunicorn mounts": ("--bind=fd://{fd}", "asgi_mounts", "; give a WSGI server WsgiMounts: "),
-    "waitress": ("--listen=127.0.0.1:{port}", "shim", "; put it in AsgiToWsgi for a WSGI server: "),
+    "gunicorn mounts": ("--bind=fd://{fd}", "asgi_mounts", "; give others WsgiMounts: "),
+    "waitress": ("--listen=127.0.0.1:{port}", "shim", "; wrap it in AsgiToWsgi for others: "),
 }
 
 
