@@ -146,6 +146,10 @@ class AsgiCall:
         context, self._context = self._context, None
         if context is None:
             return
+        if self._portal.ended:
+            self._ended(self)
+            self.lost()
+            return
         self._cancel = self._portal.spawn(self._run, context)
 
     def abandon(self) -> None:

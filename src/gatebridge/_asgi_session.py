@@ -206,7 +206,7 @@ class Session:
         if self._ended is not None:
             return
         self._ended = anyio.Event()
-        if self._startup is None and not self._requests:
+        if self.portal.ended or (self._startup is None and not self._requests):
             # No task for nothing: a loop that is stopped now would leave it pending.
             self._let_go()
             self._ended.set()

@@ -164,7 +164,9 @@ class _Call(Guest):
             outcome = error = None  # their traceback has this frame, and so themselves
 
     def start(self) -> None:
-        if not self.is_settled():
+        if self._portal.ended:
+            self.lost()
+        elif not self.is_settled():
             self._cancel = self._portal.spawn(self._run, contextvars.Context())
 
     def cancel(self) -> None:
@@ -307,6 +309,7 @@ async def _run_portal(
         async with sys.modules["trio"].open_nursery() as portal.nursery:
             opened(portal)
             await portal.until_stopped(owner)
+            portal.ended = True  # before the nursery is closed: what comes now is not spawned
             portal.nursery.cancel_scope.cancel()
     finally:
         portal.end()
