@@ -9,9 +9,12 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import logging
+import math
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import Protocol
 
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
@@ -34,6 +37,7 @@ not_serving: set[threading.Thread] = set()
 an application's shutdown may be what ends them."""
 
 _WARN_SECONDS = 5.0  # how long the exit waits for a thread before it says so
+_CHECK_SECONDS = 0.5  # how often it looks whether it must not wait any more
 
 _expects_requests = False  # there is an adapter that a server may have
 _exiting: Process | None = None  # the process that is at its end, and takes no more sessions
@@ -67,20 +71,47 @@ def refuse_at_exit() -> None:
 
 
 def _at_exit() -> None:
+    later = False
     try:
-        if _expects_requests:
-            # Without this, the interpreter would wait for them a moment later.
-            for thread in _serving_threads():
-                thread.join(_WARN_SECONDS)
-                if thread.is_alive():
-                    _logger.warning(
-                        "the applications shut down when thread %.80r has ended; "
-                        "if it serves no requests, make it a daemon",
-                        thread.name,
-                    )
-                    thread.join()
+        later = _expects_requests and not _wait_for_servers()
     finally:
-        _close_open_sessions()
+        if not later:
+            _close_open_sessions()
+
+
+def _wait_for_servers() -> bool:
+    """Wait for the threads that may serve requests, as the interpreter would a moment later.
+
+    Returns:
+        False if another thread waits for the end of the main thread, which cannot come before this
+        function returns, and a server for that thread perhaps.
+    """
+    for thread in _serving_threads():
+        warn_at = time.monotonic() + _WARN_SECONDS
+        while thread.is_alive():
+            if _main_thread_is_waited_for():
+                return False
+            thread.join(_CHECK_SECONDS)
+            if time.monotonic() > warn_at and thread.is_alive():
+                _logger.warning(
+                    "the applications shut down when thread %.80r has ended; "
+                    "if it serves no requests, make it a daemon",
+                    thread.name,
+                )
+                warn_at = math.inf
+    return True
+
+
+def _main_thread_is_waited_for() -> bool:
+    """Return whether a thread is in ``threading.main_thread().join()``."""
+    code, main_thread = threading.Thread.join.__code__, threading.main_thread()
+    for top in sys._current_frames().values():  # pyright: ignore[reportPrivateUsage]
+        frame: FrameType | None = top
+        while frame is not None:
+            if frame.f_code is code and frame.f_locals.get("self") is main_thread:
+                return True
+            frame = frame.f_back
+    return False
 
 
 def _serving_threads() -> Iterator[threading.Thread]:
@@ -115,4 +146,4 @@ def _close_open_sessions() -> None:
 # requests and its shutdown. Theirs is registered by their import, and the last one comes first.
 _ = concurrent.futures.ThreadPoolExecutor
 getattr(threading, "_register_atexit", atexit.register)(_at_exit)
-atexit.register(_close_open_sessions)  # for hosts that run nothing else
+atexit.register(_close_open_sessions)  # for hosts that run nothing else, and for `later`

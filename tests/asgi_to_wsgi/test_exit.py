@@ -240,6 +240,35 @@ Server().start()
 
 
 @pytest.mark.clause("A-LIFE-05", "D-53")
+def test_a_server_that_is_stopped_after_the_main_thread_serves_until_then(
+    anyio_backend: Any,
+) -> None:
+    """By a thread that waits for the main thread, which cannot end before the exit goes on."""
+    run_script(
+        """
+        adapter = Adapter(living(life))
+        serve(adapter)
+        requests, stop = threading.Event(), threading.Event()
+
+        def server():
+            requests.wait()
+            serve(adapter)
+            stop.wait()
+
+        def stop_server():
+            threading.main_thread().join()
+            requests.set()
+            stop.set()
+
+        threading.Thread(target=server).start()
+        threading.Thread(target=stop_server, daemon=True).start()
+        """,
+        anyio_backend,
+        says=["startup", "ok", "ok", "shutdown", "cleanup"],
+    )
+
+
+@pytest.mark.clause("A-LIFE-05", "D-53")
 def test_a_thread_that_was_there_before_the_adapter_does_not_hold_up_the_exit(
     anyio_backend: Any,
 ) -> None:

@@ -259,7 +259,7 @@ def test_a_server_that_closes_after_the_last_block_of_such_a_file_has_all_of_it(
 ) -> None:
     caplog.set_level(logging.INFO, "gatebridge")
     gate = Gate()
-    adapter = adapt(waiting(gate, PATH), pathsend=True)
+    adapter = adapt(waiting(gate, PATH), offer_pathsend=True)
     host = Host().call(adapter)
     assert host.next() == b""
     gate.open()
