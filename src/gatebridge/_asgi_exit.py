@@ -32,9 +32,12 @@ class Closable(Protocol):
 open_sessions: PerProcess[dict[Closable, None]] = PerProcess(dict)
 """Sessions to close at the exit unless closed before, in the order in which they opened."""
 
-not_serving: set[threading.Thread] = set()
-"""Threads that the exit does not wait for, until they call an adapter: they serve no requests, and
-an application's shutdown may be what ends them."""
+known_servers: set[int] = set()
+"""Identifiers of the threads that have called an adapter."""
+
+_not_serving: set[threading.Thread] = set()  # they were there before there was an adapter
+_in_main_thread = False  # requests come in the main thread, or in an executor that ends with it
+_in_other_threads = False  # requests come in other threads
 
 _WARN_SECONDS = 5.0  # how long the exit waits for a thread before it says so
 _CHECK_SECONDS = 0.5  # how often it looks whether it must not wait any more
@@ -52,16 +55,19 @@ def expect_requests() -> None:
     global _expects_requests  # noqa: PLW0603 - the interpreter's state, not ours
     if not _expects_requests:
         _expects_requests = True
-        not_serving.update(set(threading.enumerate()) - {threading.current_thread()})
+        _not_serving.update(set(threading.enumerate()) - {threading.current_thread()})
 
 
-def threads_of_application(before: set[threading.Thread]) -> None:
-    """Do not wait for the threads that were started during an application's startup.
-
-    Args:
-        before: The threads that there were before.
-    """
-    not_serving.update(set(threading.enumerate()) - before)
+def note_server() -> None:
+    """Note that this thread has called an adapter, for the first time."""
+    global _in_main_thread, _in_other_threads  # noqa: PLW0603 - the interpreter's state, not ours
+    known_servers.add(threading.get_ident())
+    thread = threading.current_thread()
+    if thread is threading.main_thread() or thread in _workers_of_executors():
+        _in_main_thread = True
+    else:
+        _in_other_threads = True
+        _not_serving.discard(thread)
 
 
 def refuse_at_exit() -> None:
@@ -73,7 +79,9 @@ def refuse_at_exit() -> None:
 def _at_exit() -> None:
     later = False
     try:
-        later = _expects_requests and not _wait_for_servers()
+        # Where all requests came in the main thread, as on Gunicorn, its server has ended with it.
+        serving = _in_other_threads or (_expects_requests and not _in_main_thread)
+        later = serving and not _wait_for_servers()
     finally:
         if not later:
             _close_open_sessions()
@@ -117,12 +125,7 @@ def _main_thread_is_waited_for() -> bool:
 def _serving_threads() -> Iterator[threading.Thread]:
     """Iterate over the threads that keep the process alive and that nothing but themselves ends."""
     while True:
-        ended_later = {
-            *getattr(concurrent.futures.thread, "_threads_queues", ()),
-            *getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ()),
-            *not_serving,
-            threading.current_thread(),
-        }
+        ended_later = _workers_of_executors() | _not_serving | {threading.current_thread()}
         for thread in threading.enumerate():
             worker_of_anyio = type(thread).__module__.startswith("anyio.")
             if not (thread.daemon or worker_of_anyio or thread in ended_later):
@@ -130,6 +133,13 @@ def _serving_threads() -> Iterator[threading.Thread]:
                 break
         else:
             return
+
+
+def _workers_of_executors() -> set[threading.Thread]:
+    return {
+        *getattr(concurrent.futures.thread, "_threads_queues", ()),
+        *getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ()),
+    }
 
 
 def _close_open_sessions() -> None:

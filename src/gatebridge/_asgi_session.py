@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -14,7 +13,7 @@ from typing import Any
 import anyio
 
 from gatebridge._asgi_call import AsgiCall
-from gatebridge._asgi_exit import open_sessions, refuse_at_exit, threads_of_application
+from gatebridge._asgi_exit import open_sessions, refuse_at_exit
 from gatebridge._concurrency.background import LoopUse
 from gatebridge._concurrency.portal import Portal
 from gatebridge._lifespan import Lifespan, LifespanMode
@@ -190,7 +189,6 @@ class Session:
 
     async def _start_application(self, seconds: float | None) -> None:
         self._startup = anyio.Event()
-        threads = set(threading.enumerate())
         try:
             lifespan = Lifespan(self._app, required=self._mode == "on")
             self._lifespan_task = self.portal.spawn(lifespan.run, Context())
@@ -199,7 +197,6 @@ class Session:
             self.state = lifespan.state
         finally:
             self._startup.set()
-            threads_of_application(threads)
 
     def _end_soon(self) -> None:
         self._begin_to_close()

@@ -22,7 +22,7 @@ from gatebridge._arguments import (
 )
 from gatebridge._asgi_call import AsgiCall
 from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_exit import expect_requests, not_serving, refuse_at_exit
+from gatebridge._asgi_exit import expect_requests, known_servers, note_server, refuse_at_exit
 from gatebridge._asgi_session import Phase, Session, closed_error
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
 from gatebridge._bodies.request_messages import RequestMessages
@@ -204,8 +204,8 @@ class AsgiToWsgi:
         if session is None or session.phase is not _OPEN or session.portal.ended:
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
-        if not_serving:
-            not_serving.discard(threading.current_thread())
+        if threading.get_ident() not in known_servers:
+            note_server()
         raw = _takeover(environ) if "HTTP_UPGRADE" in environ else None
         try:
             if raw is None:
