@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any, Literal
 
 import anyio
@@ -130,13 +130,24 @@ class Lifespan:
             ) from self._error
 
     async def _answer_within(self, seconds: float | None) -> None:
-        """Wait for the application's answer, or its end; if this is cancelled, cancel its task."""
+        """Wait for the application's answer, or its end; if this is cancelled, end its task."""
         try:
             with anyio.move_on_after(math.inf if seconds is None else seconds):
                 await self._answered.wait()
         except BaseException:
-            await self._cancel()
+            with anyio.CancelScope(shield=True):
+                await self._undo()
             raise
+
+    async def _undo(self) -> None:
+        """End an application whose answer nobody waits for any more."""
+        if not self._stopping.is_set():
+            # It may be about to answer. What has started is to be shut down, not just cancelled.
+            with anyio.move_on_after(_GRACE_SECONDS):
+                await self._answered.wait()
+            with suppress(LifespanError):  # what interrupted it is raised
+                await self.shutdown(_GRACE_SECONDS)
+        await self._cancel()
 
     async def _end_within(self, seconds: float) -> bool:
         """Wait for the end of the application's task; if it takes longer, cancel it."""

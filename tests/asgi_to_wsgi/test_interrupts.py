@@ -235,3 +235,46 @@ say("interrupted")
         anyio_backend,
         says=["interrupted"],
     )
+
+
+@pytest.mark.clause("A-LIFE-05")
+def test_a_startup_that_completes_after_its_interrupt_is_shut_down(anyio_backend: Any) -> None:
+    """Not just cancelled: it may block the loop, and so learn of the interrupt too late."""
+    run_script(
+        SWEEP
+        + """
+import signal
+
+async def connecting(scope, receive, send):
+    await receive()
+    blocks.set()
+    interrupted.wait()
+    await send({"type": "lifespan.startup.complete"})
+    say((await receive())["type"])
+    await anyio.sleep(0.01)
+    say("closed")
+    await send({"type": "lifespan.shutdown.complete"})
+
+def interrupt(*args):
+    interrupted.set()
+    raise Interrupt
+
+def send_signal():
+    blocks.wait()
+    while not interrupted.wait(0.1):  # the one that comes just before the wait has no effect
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGALRM)
+
+blocks, interrupted = threading.Event(), threading.Event()
+signal.signal(signal.SIGALRM, interrupt)
+threading.Thread(target=send_signal, daemon=True).start()
+adapter = AsgiToWsgi(
+    living(connecting, respond), backend=backend, backend_options=options, lifespan="on"
+)
+try:
+    adapter.startup()
+except Interrupt:
+    say("interrupted")
+""",
+        anyio_backend,
+        says=["lifespan.shutdown", "closed", "interrupted"],
+    )
