@@ -32,7 +32,13 @@ from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._translate.response import head_from_asgi, plain_response
 from gatebridge._translate.text import request_line
-from gatebridge.errors import AsgiAppError, HostError, RequestBodyError, RequestError
+from gatebridge.errors import (
+    AsgiAppError,
+    HostError,
+    RequestBodyError,
+    RequestError,
+    UnavailableError,
+)
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
@@ -74,6 +80,7 @@ class Exchange:
         self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
         self._begun = False  # start_response was called
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
+        self._reported = False  # the call has logged the error that is raised here
         self._over = False
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
@@ -90,10 +97,11 @@ class Exchange:
             assert isinstance(begin, Begin)
             head, body, more = begin
         except BaseException as exc:
-            self._leave(self._call.depart)
             refused, self._refusal = exc is self._refusal, None
             if refused and isinstance(exc, RequestBodyError):
+                self._leave(self._call.depart)
                 return answer(self._environ, start_response, exc)
+            self._break_off(exc)
             raise
         self._begun = True
         try:
@@ -101,10 +109,10 @@ class Exchange:
             if isinstance(body, BufferedReader):
                 self._over = True
                 return self._wrap(body)
-        except BaseException:
+        except BaseException as exc:
             if isinstance(body, BufferedReader):
                 body.close()
-            self._leave(self._call.depart)
+            self._break_off(exc)
             raise
         tasks = self._call.tasks
         if more and not tasks.empty():
@@ -133,8 +141,8 @@ class Exchange:
             raise StopIteration
         try:
             block = self._next()
-        except BaseException:
-            self._leave(self._call.depart)
+        except BaseException as exc:
+            self._break_off(exc)
             raise
         if block is None:
             self._over = True
@@ -152,6 +160,13 @@ class Exchange:
     def close(self) -> None:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
         self._leave(self._call.closed)
+
+    def _break_off(self, error: BaseException) -> None:
+        """Take no more because of an error, which the server is about to get."""
+        if not self._reported:
+            name, phase = type(error).__qualname__, "after" if self._begun else "before"
+            _logger.info("%s: %s %s the response had begun", self._call, name, phase)
+        self._leave(self._call.depart)
 
     def _leave(self, notify: Callable[[], None]) -> None:
         """Stop reading the response, and notify the call on its event loop."""
@@ -175,6 +190,7 @@ class Exchange:
             if task is None or isinstance(task, (bytes, Begin)):
                 return task
             if isinstance(task, BaseException):
+                self._reported = not isinstance(task, UnavailableError)
                 try:
                     raise task
                 finally:

@@ -376,14 +376,14 @@ def _departures() -> Iterator[tuple[str, Ending]]:
 
 def _failures() -> Iterator[tuple[str, Ending]]:
     """Yield what the server, the client's upload, or the clock may do."""
-    row = Ending(sends(START, A, None, B), fails_at_the_start, LookupError, level=logging.DEBUG)
+    row = Ending(sends(START, A, None, B), fails_at_the_start, LookupError, level=logging.INFO)
     yield "start_response raises", row
-    yield "start_response raises for a list", replace(row, app=sends(START, body(b"a")), level=None)
+    yield "start_response raises for a list", replace(row, app=sends(START, body(b"a")))
     yield "start_response raises for a file", replace(row, app=sends(START, PATH))
     yield (
         "early_hints raises",
         Ending(
-            hints, raises=BrokenPipeError, host={"wsgi.early_hints": _raises}, level=logging.DEBUG
+            hints, raises=BrokenPipeError, host={"wsgi.early_hints": _raises}, level=logging.INFO
         ),
     )
 
@@ -406,13 +406,11 @@ def _failures() -> Iterator[tuple[str, Ending]]:
     timeout: dict[str, Any] = {"response_timeout": 0.02}
     yield (
         "no answer in time",
-        Ending(never_answers, raises=AsgiAppError, adapter=timeout, level=logging.DEBUG),
+        Ending(never_answers, raises=AsgiAppError, adapter=timeout, level=logging.INFO),
     )
     yield (
         "no end in time",
-        Ending(
-            never_ends, raises=AsgiAppError, adapter=timeout, level=logging.DEBUG, response=b"a"
-        ),
+        Ending(never_ends, raises=AsgiAppError, adapter=timeout, level=logging.INFO, response=b"a"),
     )
     closed = Ending(
         never_answers, is_cut_off, UnavailableError, level=logging.WARNING,
