@@ -88,7 +88,7 @@ class AsgiCall:
         sender_waits: Whether the application waits for the thread to take more. The thread then
             resets it, and calls `wake`.
         head: What the application has sent as the head of its response; None before.
-        head_wanted: Whether the thread has waited for some time, and is to be told of a head at
+        head_wanted: Whether the thread has waited for some time, and must be notified of a head at
             once; written by the thread alone.
     """
 

@@ -5,7 +5,7 @@ and one worker thread, in which the application runs (`WsgiCall`). Response mess
 worker to the loop through a `ResponseChannel`; a body that is not at hand at once goes the other
 way through a `WsgiInput`; a body to be spooled is read from there by the worker, before it calls
 the application. Whatever happens, the worker's last act is `finish`, and the call's last act is to
-let go of both.
+release both.
 """
 
 from __future__ import annotations

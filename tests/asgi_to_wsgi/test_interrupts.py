@@ -94,7 +94,7 @@ def interrupted_at(number, action):
         pass
     finally:
         sys.settrace(None)
-        previous.clear()  # the frames, which keep what the interrupted request would let go of
+        previous.clear()  # the frames, which keep what the interrupted request would release
     return points >= number
 
 def new_adapter():

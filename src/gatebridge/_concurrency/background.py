@@ -67,7 +67,7 @@ class _BackgroundLoop:
         """Start the thread, unless it was started, and return the portal once there is one.
 
         Returns:
-            None if the one who started it was interrupted, so that there is none.
+            None if the thread that started the loop was interrupted.
 
         Raises:
             BaseException: Whatever kept the loop from running, such as a missing package.
