@@ -36,8 +36,9 @@ def test_a_thread_that_waits_for_the_main_thread_is_found() -> None:
 
     def wait() -> None:
         waits.set()
-        while not found.is_set():
-            threading.main_thread().join(0.05)
+        for _ in range(HANG * 20):
+            if not found.is_set():
+                threading.main_thread().join(0.05)
 
     waiting = Thread(wait)
     waits.happens()
