@@ -66,14 +66,16 @@ def wait_for(pid):
 
 
 def run_script(
-    source: str, anyio_backend: Any, *, status: int = 0, says: list[str]
+    source: str, anyio_backend: Any, *, before: str = "", status: int = 0, says: list[str]
 ) -> subprocess.CompletedProcess[str]:
     """Run a script, and demand that it says these lines, and ends with this status.
 
-    Without an error, nothing may come on its standard error.
+    Without an error, nothing may come on its standard error. What is to run ``before`` comes
+    before all imports.
     """
+    script = before + _PRELUDE + textwrap.dedent(source)
     process = subprocess.Popen(
-        [sys.executable, "-c", _PRELUDE + textwrap.dedent(source), json.dumps(anyio_backend)],
+        [sys.executable, "-c", script, json.dumps(anyio_backend)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -17,57 +17,52 @@ pytestmark = [
 CHILD = ["child: startup", "child: ok", "child: shutdown", "child: cleanup"]
 PARENT = ["status 0", "ok", "shutdown", "cleanup"]
 
-
-@pytest.fixture(params=["os.fork", "a foreign fork"])
-def fork(request: pytest.FixtureRequest) -> str:
-    """Python source that defines ``fork``.
-
-    The foreign one runs no hook of `os.register_at_fork`, as uWSGI does not, though the
-    interpreter's own locks and threads are put in order.
-    """
-    if request.param == "os.fork":
-        return "fork = os.fork"
-    return """
-import ctypes
-
-def fork():
-    pid = ctypes.PyDLL(None).fork()
-    if pid == 0:
-        threading._after_fork()
-    return pid
+_NO_HOOKS = """
+import os, threading
+os.register_at_fork = lambda **hooks: None
 """
 
 
+@pytest.fixture(params=["", _NO_HOOKS], ids=["os.fork", "a foreign fork"])
+def before(request: pytest.FixtureRequest) -> Any:
+    """Python source to run first.
+
+    After a foreign fork, as uWSGI's, no hook of `os.register_at_fork` runs in the child, though the
+    interpreter's own locks and threads are put in order.
+    """
+    return request.param
+
+
 @pytest.mark.clause("A-LIFE-09")
-def test_a_fork_before_the_first_use(anyio_backend: Any, fork: str) -> None:
+def test_a_fork_before_the_first_use(anyio_backend: Any, before: str) -> None:
     run_script(
-        fork
-        + """
+        """
 adapter = Adapter(living(life))
-pid = fork()
+pid = os.fork()
 if pid:
     wait_for(pid)
 serve(adapter)
 """,
         anyio_backend,
+        before=before,
         says=[*CHILD, "status 0", "startup", "ok", "shutdown", "cleanup"],
     )
 
 
 @pytest.mark.clause("A-LIFE-09")
-def test_a_fork_after_the_first_use(anyio_backend: Any, fork: str) -> None:
+def test_a_fork_after_the_first_use(anyio_backend: Any, before: str) -> None:
     """The child has a loop and a lifespan of its own; the parent's go on."""
     run_script(
-        fork
-        + """
+        """
 adapter = Adapter(living(life))
 serve(adapter)
-pid = fork()
+pid = os.fork()
 if pid:
     wait_for(pid)
 serve(adapter)
 """,
         anyio_backend,
+        before=before,
         says=["startup", "ok", *CHILD, *PARENT],
     )
 
@@ -79,13 +74,12 @@ serve(adapter)
     ids=["nothing", "close", "forget", "serve and close"],
 )
 def test_what_the_parent_runs_is_never_cleaned_up_in_the_child(
-    anyio_backend: Any, fork: str, act: str
+    anyio_backend: Any, before: str, act: str
 ) -> None:
     """Not by its collector, nor at its exit: lifespan, requests, generators, tasks."""
     served = "serve" in act
     run_script(
-        fork
-        + f"""
+        f"""
 async def generate():
     try:
         yield 1
@@ -111,7 +105,7 @@ adapter = Adapter(living(lifespan if {not served} else life, respond))
 adapter._shutdown_timeout = 0.2
 serve(adapter)
 busy.wait()
-pid = fork()
+pid = os.fork()
 if not pid:
     gc.collect()
     {act or "pass"}
@@ -125,6 +119,7 @@ wait_for(pid)
 os._exit(0)
 """,
         anyio_backend,
+        before=before,
         says=[
             "startup",
             "ok",
@@ -137,14 +132,13 @@ os._exit(0)
 
 @pytest.mark.clause("A-LIFE-09")
 def test_a_task_of_the_application_is_not_cleaned_up_in_the_child(
-    anyio_backend: Any, fork: str
+    anyio_backend: Any, before: str
 ) -> None:
     """One that only the application itself keeps alive."""
     if anyio_backend[0] == "trio":
         pytest.skip("trio keeps its tasks itself")
     run_script(
-        fork
-        + """
+        """
 class Poller:
     async def run(self):
         self.event = asyncio.Event()
@@ -160,7 +154,7 @@ async def lifespan(scope, receive, send):
 
 adapter = Adapter(living(lifespan))
 serve(adapter)
-pid = fork()
+pid = os.fork()
 if pid:
     wait_for(pid)
     os._exit(0)
@@ -168,16 +162,15 @@ del adapter, lifespan, Poller
 gc.collect()
 """,
         anyio_backend,
+        before=before,
         says=["startup", "ok", "status 0"],
     )
 
 
 @pytest.mark.clause("A-LIFE-09")
-def test_a_fork_while_the_application_starts_up(anyio_backend: Any) -> None:
-    """By os.fork only: a loop that is at work may hold the interpreter's mutex as the other one."""
+def test_a_fork_while_the_application_starts_up(anyio_backend: Any, before: str) -> None:
     run_script(
         """
-fork = os.fork
 begun, may_go_on = threading.Event(), threading.Event()
 
 async def lifespan(scope, receive, send):
@@ -190,7 +183,7 @@ adapter = Adapter(living(lifespan))
 thread = threading.Thread(target=adapter.startup)
 thread.start()
 begun.wait()
-pid = fork()
+pid = os.fork()
 if pid:
     wait_for(pid)
 may_go_on.set()
@@ -199,17 +192,17 @@ if pid:
 serve(adapter)
 """,
         anyio_backend,
+        before=before,
         says=[*CHILD, "status 0", "startup", "ok", "shutdown", "cleanup"],
     )
 
 
 @pytest.mark.clause("A-LIFE-09")
 def test_a_closed_adapter_and_a_failed_startup_begin_anew_in_the_child(
-    anyio_backend: Any, fork: str
+    anyio_backend: Any, before: str
 ) -> None:
     run_script(
-        fork
-        + """
+        """
 from gatebridge.errors import LifespanError
 
 async def failing(scope, receive, send):
@@ -226,7 +219,7 @@ try:
     serve(adapter)
 except LifespanError as exc:
     say(exc)
-pid = fork()
+pid = os.fork()
 if pid:
     wait_for(pid)
 else:
@@ -234,6 +227,7 @@ else:
     serve(closed)
 """,
         anyio_backend,
+        before=before,
         says=[
             "lifespan.startup.failed: in the parent",
             "child: ok",
@@ -244,18 +238,17 @@ else:
 
 
 @pytest.mark.clause("A-LIFE-09")
-def test_a_portal_of_the_parent_is_refused_in_the_child(anyio_backend: Any, fork: str) -> None:
+def test_a_portal_of_the_parent_is_refused_in_the_child(anyio_backend: Any, before: str) -> None:
     reason = "runs in the process that this one was forked from; open it after the fork"
     run_script(
-        fork
-        + """
+        """
 from anyio.from_thread import start_blocking_portal
 from gatebridge.errors import UnavailableError
 
 with start_blocking_portal(backend, options) as portal:
     used, unused = (AsgiToWsgi(living(life), portal=portal) for _ in range(2))
     serve(used)
-    pid = fork()
+    pid = os.fork()
     if not pid:
         for adapter in (used, unused):
             try:
@@ -267,6 +260,7 @@ with start_blocking_portal(backend, options) as portal:
     wait_for(pid)
 """,
         anyio_backend,
+        before=before,
         says=[
             "startup",
             "ok",
