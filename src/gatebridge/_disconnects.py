@@ -41,7 +41,8 @@ _CONNECTION_ERRNOS = {
 }
 
 # What frameworks raise at a disconnect, with no link to what they were told, and cancellations:
-# by module and name, because none of these is imported for the question.
+# by module and name, because none of these is imported for the question. A class of any module
+# whose name begins with ClientDisconnect, as Quart's and Starlette's do, is one as well.
 _OF_FRAMEWORKS = frozenset(
     {
         ("asyncio.exceptions", "CancelledError"),
@@ -49,7 +50,6 @@ _OF_FRAMEWORKS = frozenset(
         ("falcon.errors", "WebSocketDisconnected"),
         ("litestar.exceptions.websocket_exceptions", "WebSocketDisconnect"),
         ("sanic.exceptions", "WebsocketClosed"),
-        ("starlette.requests", "ClientDisconnect"),
         ("starlette.websockets", "WebSocketDisconnect"),
         ("starlette.websockets", "WebSocketDisconnected"),
         ("trio", "Cancelled"),
@@ -94,8 +94,10 @@ def _is_departure(error: BaseException) -> bool:
 
 def _is_reaction(error: BaseException) -> bool:
     classes = type(error).__mro__
-    return _is_departure(error) or any(
-        (cls.__module__, cls.__qualname__) in _OF_FRAMEWORKS for cls in classes
+    return any(
+        cls.__name__.startswith("ClientDisconnect")
+        or (cls.__module__, cls.__qualname__) in _OF_FRAMEWORKS
+        for cls in classes
     )
 
 

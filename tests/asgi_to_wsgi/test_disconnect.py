@@ -255,12 +255,17 @@ def reacting(
     return beside_the_departure(caplog)
 
 
+class ClientDisconnectedError(Exception):
+    """Of a framework, as Quart's; not ours, and not chained to it."""
+
+
 @pytest.mark.clause("D-30", "A-HTTP-32")
 @pytest.mark.parametrize(
     ("error", "level"),
     [
         (ClientDisconnected("receive"), logging.DEBUG),
         (asyncio.CancelledError(), logging.DEBUG),
+        (ClientDisconnectedError(), logging.DEBUG),
         (ConnectionError("of the app"), logging.ERROR),
         (OSError(28, "No space left on device"), logging.ERROR),
     ],
@@ -494,6 +499,10 @@ def test_it_does_owe_one_if_it_was_not_told(adapt: Adapt, length: int) -> None:
 
     with pytest.raises(AsgiAppError):
         Host([b"abc"], length=length, method="POST").serve(adapt(app))
+
+
+class ClientDisconnectedError(Exception):
+    """Of a framework, as Quart's; not ours, and not chained to it."""
 
 
 @pytest.mark.clause("D-30", "A-HTTP-32")
