@@ -4,7 +4,6 @@ from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_mounts import AsgiMounts
 from gatebridge._asgi_to_wsgi import AsgiToWsgi
-from gatebridge._bodies.departure import disconnect_flag
 from gatebridge._body_adapters import input_from_receive, messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._interface import interface
@@ -14,7 +13,8 @@ from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__
 from gatebridge._wsgi_mounts import WsgiMounts
-from gatebridge._wsgi_to_asgi import WsgiToAsgi
+from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
+from gatebridge._wsgi_on_asgi.departure import disconnect_flag
 
 __all__ = [
     "AsgiMounts",

@@ -14,7 +14,7 @@ from gatebridge._interface import interface
 from gatebridge._lifespan_shim import LifespanShim
 from gatebridge._translate.mounts import by_prefix
 from gatebridge._undeclared_length import needs_length
-from gatebridge._wsgi_to_asgi import WsgiToAsgi
+from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 
 AnyApplication = ASGIApplication | WSGIApplication

@@ -14,12 +14,12 @@ import anyio.lowlevel
 
 from gatebridge._arguments import require_int
 from gatebridge._bodies.request_messages import RequestMessages
-from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body
 from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.portal import own_thread_error
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._translate.text import request_line
+from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPRequestMessage, Receive, Scope, WSGIEnvironment
 

@@ -12,7 +12,7 @@ from gatebridge._asgi_to_wsgi import AsgiToWsgi
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
 from gatebridge._undeclared_length import needs_length
-from gatebridge._wsgi_to_asgi import WsgiToAsgi
+from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 
 

@@ -26,7 +26,7 @@ from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.text import request_line
 from gatebridge._wrong_server import for_wsgi_servers
-from gatebridge._wsgi_to_asgi import WsgiToAsgi as _WsgiToAsgi
+from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi as _WsgiToAsgi
 from gatebridge.errors import UnavailableError
 from gatebridge.types import (
     ASGIApplication,

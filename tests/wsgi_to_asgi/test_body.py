@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatebridge._bodies.channel import ResponseChannel
+from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.errors import WsgiAppError
 from wsgi_to_asgi.apps import (
     TEXT,

@@ -34,8 +34,8 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gatebridge import _wsgi_exchange
 from gatebridge._bodies import gate
+from gatebridge._wsgi_on_asgi import request_on_loop
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (
     TEXT,
@@ -602,7 +602,7 @@ def _watching(ending: Ending) -> Iterator[None]:
     """Have the client watched at once, or not before the response streams."""
     with pytest.MonkeyPatch.context() as patch:
         seconds = 0 if ending.watched else 3600
-        patch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", seconds)
+        patch.setattr(request_on_loop, "_UNWATCHED_SECONDS", seconds)
         yield
 
 

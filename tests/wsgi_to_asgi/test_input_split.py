@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatebridge._bodies.wsgi_input import WsgiInput
+from gatebridge._wsgi_on_asgi.input import WsgiInput
 from gatebridge.errors import ClientDisconnected, RequestBodyError, RequestError
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-IN-01")]

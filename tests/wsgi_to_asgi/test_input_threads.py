@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gatebridge._bodies.wsgi_input import WsgiInput
+from gatebridge._wsgi_on_asgi.input import WsgiInput
 from wsgi_to_asgi.apps import HANG
 
 pytestmark = pytest.mark.direction("w2a")

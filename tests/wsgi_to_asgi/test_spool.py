@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gatebridge import LifespanManager
-from gatebridge._bodies import spool
+from gatebridge._wsgi_on_asgi import spool
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (
     TEXT,
@@ -255,7 +255,7 @@ async def test_a_body_over_the_limit_is_413_and_the_application_is_not_called(
 async def test_without_a_limit_of_its_own_a_spooled_body_has_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gatebridge._wsgi_exchange._SPOOLED_BYTES", 5)
+    monkeypatch.setattr("gatebridge._wsgi_on_asgi.request_on_loop._SPOOLED_BYTES", 5)
     host = Host(b"123", b"456", method="POST", headers=[CHUNKED])
     await host.serve(spooling(not_to_be_called))
     assert host.status == 413

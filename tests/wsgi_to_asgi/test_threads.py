@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gatebridge import _wsgi_exchange
+from gatebridge._wsgi_on_asgi import request_on_loop
 from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, body_app, statistics_say
 from wsgi_to_asgi.host import Host, in_background
 
@@ -149,7 +149,7 @@ async def test_who_waits_for_a_thread_is_watched_after_a_moment(
     moment: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Most that wait are served in less, and a watch would cost more than they do."""
-    monkeypatch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", moment)
+    monkeypatch.setattr(request_on_loop, "_UNWATCHED_SECONDS", moment)
     gate = Gate()
     served = adapter(body_app(lambda environ: [gate() if environ["PATH_INFO"] == "/busy" else b""]))
     served._pool._limit = served._pool._max_threads = 1
@@ -168,7 +168,7 @@ async def test_who_waits_for_a_thread_is_watched_after_a_moment(
 async def test_who_waited_for_a_moment_and_streams_is_watched(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_wsgi_exchange, "_UNWATCHED_SECONDS", 60)
+    monkeypatch.setattr(request_on_loop, "_UNWATCHED_SECONDS", 60)
     gate, block = Gate(), Blocks(source=iter(lambda: b"x", None))
     served = adapter(
         body_app(lambda environ: [gate()] if environ["PATH_INFO"] == "/busy" else block)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from gatebridge._bodies.channel import ResponseChannel
+from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.types import DisconnectFlag
 
 

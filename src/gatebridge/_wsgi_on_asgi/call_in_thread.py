@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
-from gatebridge._bodies.channel import ResponseChannel
 from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
-from gatebridge._bodies.wsgi_input import WsgiInput
 from gatebridge._translate.response import (
     ResponseHead,
     has_content,
     head_from_wsgi,
     header_value,
 )
-from gatebridge._wsgi_notices import Notices
+from gatebridge._wsgi_on_asgi.input import WsgiInput
+from gatebridge._wsgi_on_asgi.notices import Notices
+from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.errors import WsgiAppError
 from gatebridge.types import (
     HTTPResponseStartMessage,

@@ -11,7 +11,6 @@ import anyio.to_thread
 
 from gatebridge._arguments import require_bool, require_int, require_mapping, require_seconds
 from gatebridge._bodies.file_wrapper import FileWrapper
-from gatebridge._bodies.wsgi_errors import WsgiErrors
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._disconnects import receive_lost_client, send_lost_client
 from gatebridge._interface import require_wsgi
@@ -20,8 +19,9 @@ from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wrong_server import for_asgi_servers
-from gatebridge._wsgi_exchange import Exchange, Limits, answer
-from gatebridge._wsgi_notices import Notices
+from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
+from gatebridge._wsgi_on_asgi.notices import Notices
+from gatebridge._wsgi_on_asgi.request_on_loop import Exchange, Limits, answer
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 

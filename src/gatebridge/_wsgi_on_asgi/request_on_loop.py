@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from gatebridge._bodies.channel import ResponseChannel
-from gatebridge._bodies.departure import DepartureFlag
-from gatebridge._bodies.spool import spool
-from gatebridge._bodies.wsgi_input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
-from gatebridge._wsgi_call import WsgiCall
-from gatebridge._wsgi_notices import Notices
+from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall
+from gatebridge._wsgi_on_asgi.departure import DepartureFlag
+from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
+from gatebridge._wsgi_on_asgi.notices import Notices
+from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
+from gatebridge._wsgi_on_asgi.spool import spool
 from gatebridge.errors import (
     ClientDisconnected,
     HostError,

@@ -1,0 +1,1 @@
+"""A WSGI application on an ASGI server: `WsgiToAsgi`."""
