@@ -3,7 +3,7 @@
 from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_mounts import AsgiMounts
-from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._body_adapters import input_from_receive, messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._interface import interface

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import MethodType, TracebackType
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
-from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._interface import interface
 from gatebridge._lifespan_shim import LifespanShim

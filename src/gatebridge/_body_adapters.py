@@ -13,7 +13,7 @@ from io import BufferedIOBase
 import anyio.lowlevel
 
 from gatebridge._arguments import require_int
-from gatebridge._bodies.request_messages import RequestMessages
+from gatebridge._asgi_on_wsgi.request_body import RequestMessages
 from gatebridge._concurrency.loop import current_loop
 from gatebridge._concurrency.portal import own_thread_error
 from gatebridge._translate.environ import environ_from_scope

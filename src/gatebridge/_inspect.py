@@ -8,7 +8,7 @@ from typing import cast
 import anyio
 
 from gatebridge._adapt import Living
-from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._lifespan_manager import LifespanManager
 from gatebridge._loading import NamedApplication
 from gatebridge._undeclared_length import needs_length

@@ -1,6 +1,6 @@
 """One WebSocket connection, as a call of the application on the event loop.
 
-As in `_asgi_call`, this side touches no socket. What goes to the peer is put into a queue for the
+As in `call_on_loop`, this side touches no socket. What goes to the peer is put into a queue for the
 server's thread, see `_websocket_exchange`, which tells this side what comes from there.
 """
 
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from gatebridge._asgi_call import AsgiCall
+from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.raw_socket import WakingQueue
 from gatebridge._concurrency.portal import Portal

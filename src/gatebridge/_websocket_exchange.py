@@ -17,11 +17,11 @@ from functools import partial
 from queue import Empty
 from typing import Any
 
-from gatebridge._asgi_call import Task
-from gatebridge._asgi_exchange import Exchange
+from gatebridge._asgi_on_wsgi.call_on_loop import Task
+from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
+from gatebridge._asgi_on_wsgi.request_in_thread import Exchange
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
 from gatebridge._bodies.raw_socket import READ, WRITE, RawSocket, SocketWaiter
-from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
 from gatebridge._bodies.websocket_wire import Ended, Pinged, WebSocketWire
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._websocket_call import Accept, Close, Data, WebSocketCall

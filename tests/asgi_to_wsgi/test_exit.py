@@ -320,7 +320,7 @@ def test_a_thread_that_the_exit_waits_for_is_named(anyio_backend: Any) -> None:
     result = run_script(
         """
         import logging
-        from gatebridge import _asgi_exit
+        from gatebridge._asgi_on_wsgi import interpreter_exit
 
         class Handler(logging.Handler):
             def emit(self, record):
@@ -329,7 +329,7 @@ def test_a_thread_that_the_exit_waits_for_is_named(anyio_backend: Any) -> None:
 
         may_end = threading.Event()
         logging.getLogger("gatebridge").addHandler(Handler())
-        _asgi_exit._WARN_SECONDS = 0.01
+        interpreter_exit._WARN_SECONDS = 0.01
         adapter = Adapter(living(life))
         adapter.startup()
         threading.Thread(target=may_end.wait, name="server").start()

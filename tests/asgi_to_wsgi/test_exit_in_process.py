@@ -11,7 +11,7 @@ from asgi_to_wsgi.apps import Event, Recorder
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.threads import Thread
-from gatebridge import _asgi_exit
+from gatebridge._asgi_on_wsgi import interpreter_exit
 from gatebridge.errors import UnavailableError
 
 pytestmark = pytest.mark.direction("a2w")
@@ -20,18 +20,18 @@ pytestmark = pytest.mark.direction("a2w")
 def test_the_exit_closes_what_is_open_and_refuses_more(
     adapt: Adapt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_asgi_exit, "_exiting", None)  # to be put back
+    monkeypatch.setattr(interpreter_exit, "_exiting", None)  # to be put back
     app = Recorder()
     adapter = adapt(app)
     adapter.startup()
-    _asgi_exit._close_open_sessions()
+    interpreter_exit._close_open_sessions()
     assert app.events == ["startup", "shutdown"]
     with pytest.raises(UnavailableError, match="the interpreter is exiting"):
         adapter.startup()
 
 
 def test_a_thread_that_waits_for_the_main_thread_is_found() -> None:
-    assert not _asgi_exit._main_thread_is_waited_for()
+    assert not interpreter_exit._main_thread_is_waited_for()
     waits, found = Event(), Event()
 
     def wait() -> None:
@@ -42,7 +42,7 @@ def test_a_thread_that_waits_for_the_main_thread_is_found() -> None:
 
     waiting = Thread(wait)
     waits.happens()
-    while not _asgi_exit._main_thread_is_waited_for():
+    while not interpreter_exit._main_thread_is_waited_for():
         assert waiting._thread.is_alive()
     found.set()
     waiting.join()

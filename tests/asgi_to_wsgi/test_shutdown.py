@@ -28,7 +28,7 @@ from asgi_to_wsgi.apps import (
 from asgi_to_wsgi.conftest import Adapt
 from asgi_to_wsgi.host import HANG, Host
 from asgi_to_wsgi.threads import Thread
-from gatebridge._asgi_call import AsgiCall
+from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
@@ -346,7 +346,7 @@ def test_a_background_task_that_takes_too_long_is_cancelled_and_logged(
 def test_a_background_task_that_swallows_its_cancellation_is_left_behind(
     adapt: Adapt, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatebridge._asgi_session._GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("gatebridge._asgi_on_wsgi.session._GRACE_SECONDS", 0.05)
     begun, may_end = Event(), Event()
 
     @http
@@ -517,7 +517,7 @@ def test_a_request_that_is_cut_off_before_it_starts_never_does(
     adapt: Adapt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The application's lifespan is over by then, though the loop still has another user."""
-    monkeypatch.setattr("gatebridge._asgi_session._GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("gatebridge._asgi_on_wsgi.session._GRACE_SECONDS", 0.01)
     late, closed, app = Event(), Event(), Recorder()
     call_soon = LoopHandle.call_soon
 

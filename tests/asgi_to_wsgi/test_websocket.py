@@ -91,7 +91,7 @@ def test_a_handshake_without_wsproto_is_an_http_request(
         assert name == "wsproto"
         return None
 
-    monkeypatch.setattr("gatebridge._asgi_to_wsgi.find_spec", find_spec)
+    monkeypatch.setattr("gatebridge._asgi_on_wsgi.adapter.find_spec", find_spec)
     assert kind_of(adapt) == "http"
 
 

@@ -32,9 +32,9 @@ from django.http.response import ResponseHeaders
 from django.urls import URLResolver, get_resolver, include, path, re_path
 from django.utils.functional import Promise, lazy
 
-from gatebridge._asgi_to_wsgi import AsgiToWsgi
+from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
+from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES
 from gatebridge._bodies.file_wrapper import FileWrapper
-from gatebridge._bodies.request_messages import BLOCK_BYTES
 from gatebridge._translate.text import native_from_text
 from gatebridge.errors import HostError, UnavailableError
 from gatebridge.types import ASGIApplication, WSGIEnvironment

@@ -1,7 +1,7 @@
 """One request in the server's thread: the only one that touches the WSGI server.
 
 It reads ``wsgi.input``, calls ``start_response`` and gives out the blocks, as the application's
-call on the event loop, see `_asgi_call`, wants it.
+call on the event loop, see `call_on_loop`, wants it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from io import BufferedReader
 from queue import Empty
 from typing import NoReturn
 
-from gatebridge._asgi_call import (
+from gatebridge._asgi_on_wsgi.call_on_loop import (
     AsgiCall,
     Begin,
     HeadSent,
@@ -26,9 +26,9 @@ from gatebridge._asgi_call import (
     Task,
     wrong_length,
 )
+from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
-from gatebridge._bodies.request_messages import BLOCK_BYTES, RequestMessages
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._translate.response import head_from_asgi, plain_response
 from gatebridge._translate.text import request_line

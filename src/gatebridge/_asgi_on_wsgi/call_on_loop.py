@@ -1,7 +1,7 @@
 """One call of an ASGI application, as a task on the event loop: the server's part of ASGI.
 
 This side never touches the WSGI server. What the server's thread has to do, it puts into a queue;
-the thread, see `_asgi_exchange`, answers by callbacks on the loop.
+the thread, see `request_in_thread`, answers by callbacks on the loop.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio
 
-from gatebridge._asgi_call import AsgiCall
-from gatebridge._asgi_exit import open_sessions, refuse_at_exit
+from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.interpreter_exit import open_sessions, refuse_at_exit
 from gatebridge._concurrency.background import LoopUse
 from gatebridge._concurrency.portal import Portal
 from gatebridge._lifespan import Lifespan, LifespanMode

@@ -20,12 +20,17 @@ from gatebridge._arguments import (
     require_seconds,
     require_word,
 )
-from gatebridge._asgi_call import AsgiCall
-from gatebridge._asgi_exchange import Exchange, answer
-from gatebridge._asgi_exit import expect_requests, known_servers, note_server, refuse_at_exit
-from gatebridge._asgi_session import Phase, Session, closed_error
+from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.interpreter_exit import (
+    expect_requests,
+    known_servers,
+    note_server,
+    refuse_at_exit,
+)
+from gatebridge._asgi_on_wsgi.request_body import RequestMessages
+from gatebridge._asgi_on_wsgi.request_in_thread import Exchange, answer
+from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
-from gatebridge._bodies.request_messages import RequestMessages
 from gatebridge._concurrency.background import (
     LoopUse,
     PortalUse,

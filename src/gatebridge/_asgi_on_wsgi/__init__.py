@@ -1,0 +1,1 @@
+"""An ASGI application on a WSGI server: `AsgiToWsgi`."""
