@@ -32,7 +32,7 @@ from asgi_to_wsgi.peer import (
     websocket,
 )
 from gatebridge import AsgiToWsgi
-from gatebridge._bodies.raw_socket import SocketWaiter
+from gatebridge._asgi_on_wsgi.websocket.raw_socket import SocketWaiter
 from gatebridge.errors import AsgiAppError, ClientDisconnected, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 
@@ -641,7 +641,9 @@ def test_work_after_close_does_not_hold_the_connection(adapt: Adapt) -> None:
 def test_a_peer_that_does_not_answer_the_close_is_not_waited_for_long(
     adapt: Adapt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatebridge._websocket_exchange._CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr(
+        "gatebridge._asgi_on_wsgi.websocket.connection_in_thread._CLOSE_SECONDS", 0.01
+    )
     with Peer(adapt(recording(ACCEPT, CLOSE))) as peer:
         peer.accepted()
         assert peer.closed(answered=False) == (1000, "")

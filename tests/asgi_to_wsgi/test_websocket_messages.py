@@ -336,7 +336,9 @@ def test_a_sender_that_waits_hears_that_another_task_closed(
     adapt: Adapt, answered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not answered:
-        monkeypatch.setattr("gatebridge._websocket_exchange._CLOSE_SECONDS", 0.01)
+        monkeypatch.setattr(
+            "gatebridge._asgi_on_wsgi.websocket.connection_in_thread._CLOSE_SECONDS", 0.01
+        )
     raised = Event()
 
     @websocket

@@ -30,7 +30,8 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
 from gatebridge._asgi_on_wsgi.request_in_thread import Exchange, answer
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
-from gatebridge._bodies.raw_socket import RawSocket, raw_socket_of
+from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
+from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
 from gatebridge._concurrency.background import (
     LoopUse,
     PortalUse,
@@ -44,7 +45,6 @@ from gatebridge._lifespan import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
 from gatebridge._translate.text import request_line
-from gatebridge._websocket_call import WebSocketCall
 from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
@@ -256,8 +256,8 @@ class AsgiToWsgi:
             HostError: As `_http`.
         """
         # These need wsproto, which is imported for a first handshake only.
-        from gatebridge._bodies.websocket_wire import WebSocketWire  # noqa: PLC0415
-        from gatebridge._websocket_exchange import WebSocketExchange  # noqa: PLC0415
+        from gatebridge._asgi_on_wsgi.websocket.connection_in_thread import WebSocketExchange  # noqa: PLC0415
+        from gatebridge._asgi_on_wsgi.websocket.wire import WebSocketWire  # noqa: PLC0415
 
         scope: dict[str, Any] = websocket_scope_from_environ(environ)  # type: ignore[assignment]
         if session.state is not None:

@@ -1,7 +1,7 @@
 """One WebSocket connection, as a call of the application on the event loop.
 
 As in `call_on_loop`, this side touches no socket. What goes to the peer is put into a queue for the
-server's thread, see `_websocket_exchange`, which tells this side what comes from there.
+server's thread, see `connection_in_thread`, which tells this side what comes from there.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.websocket.raw_socket import WakingQueue
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
-from gatebridge._bodies.raw_socket import WakingQueue
 from gatebridge._concurrency.portal import Portal
 from gatebridge._translate.messages import type_of
 from gatebridge._translate.text import request_line

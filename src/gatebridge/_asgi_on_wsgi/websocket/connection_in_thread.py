@@ -1,7 +1,7 @@
 """One WebSocket connection in the server's thread: the only one that touches the socket.
 
 The thread waits for the socket and for the application at once. It reads no further than a window
-ahead of the application, and writes what the application's call, see `_websocket_call`, sends.
+ahead of the application, and writes what the application's call, see `call_on_loop`, sends.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 from gatebridge._asgi_on_wsgi.call_on_loop import Task
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._asgi_on_wsgi.request_in_thread import Exchange
+from gatebridge._asgi_on_wsgi.websocket.call_on_loop import Accept, Close, Data, WebSocketCall
+from gatebridge._asgi_on_wsgi.websocket.raw_socket import READ, WRITE, RawSocket, SocketWaiter
+from gatebridge._asgi_on_wsgi.websocket.wire import Ended, Pinged, WebSocketWire
 from gatebridge._bodies.gate import BLOCK_OVERHEAD
-from gatebridge._bodies.raw_socket import READ, WRITE, RawSocket, SocketWaiter
-from gatebridge._bodies.websocket_wire import Ended, Pinged, WebSocketWire
 from gatebridge._concurrency.loop import LoopHandle
-from gatebridge._websocket_call import Accept, Close, Data, WebSocketCall
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")

@@ -1,0 +1,1 @@
+"""WebSockets of an ASGI application over the socket of a WSGI server."""
