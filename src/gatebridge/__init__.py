@@ -7,8 +7,8 @@ from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._body_adapters import input_from_receive, messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._interface import interface
-from gatebridge._lifespan_manager import LifespanManager
-from gatebridge._lifespan_shim import LifespanShim
+from gatebridge._lifespan.manager import LifespanManager
+from gatebridge._lifespan.shim import LifespanShim
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__

@@ -11,9 +11,9 @@ from typing import Any
 
 from gatebridge._adapt import AnyApplication, adapt_all, to_asgi
 from gatebridge._concurrency.per_loop import PerLoop
-from gatebridge._lifespan import answer_lifespan
-from gatebridge._lifespan_manager import LifespanManager
-from gatebridge._lifespan_shim import running
+from gatebridge._lifespan.manager import LifespanManager
+from gatebridge._lifespan.protocol import answer_lifespan
+from gatebridge._lifespan.shim import running
 from gatebridge._translate.mounts import find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge._wrong_server import for_asgi_servers

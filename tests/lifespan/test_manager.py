@@ -10,7 +10,8 @@ from typing import Any
 import anyio
 import pytest
 
-from gatebridge import LifespanManager, _lifespan
+from gatebridge import LifespanManager
+from gatebridge._lifespan import protocol
 from gatebridge.errors import LifespanError
 from lifespan.host import HANG, WITHOUT_LIFESPAN, Living, respond
 from wsgi_to_asgi.host import Host
@@ -172,7 +173,7 @@ async def test_without_a_timeout_a_cancelled_task_does_not_wait_for_the_shutdown
 async def test_without_a_timeout_who_has_answered_does_not_hold_up_the_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_lifespan, "_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(protocol, "_GRACE_SECONDS", 0.01)
     ended = anyio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -41,7 +41,7 @@ from gatebridge._concurrency.background import (
 )
 from gatebridge._concurrency.per_process import PerProcess, current_process
 from gatebridge._interface import require_asgi3
-from gatebridge._lifespan import LifespanMode
+from gatebridge._lifespan.protocol import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
 from gatebridge._translate.text import request_line

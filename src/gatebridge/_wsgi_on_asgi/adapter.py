@@ -14,7 +14,7 @@ from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._disconnects import receive_lost_client, send_lost_client
 from gatebridge._interface import require_wsgi
-from gatebridge._lifespan import answer_lifespan
+from gatebridge._lifespan.protocol import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line

@@ -18,8 +18,8 @@ import anyio.to_thread
 
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._interface import require_asgi3
-from gatebridge._lifespan import answer_lifespan
-from gatebridge._lifespan_manager import LifespanManager
+from gatebridge._lifespan.manager import LifespanManager
+from gatebridge._lifespan.protocol import answer_lifespan
 from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 

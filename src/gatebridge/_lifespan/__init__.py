@@ -1,0 +1,1 @@
+"""The lifespan protocol, from both of its sides."""
