@@ -1,0 +1,1 @@
+"""Applications of both kinds below path prefixes."""
