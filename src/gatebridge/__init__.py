@@ -5,7 +5,7 @@ from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._body_adapters import input_from_receive, messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
-from gatebridge._interface import interface
+from gatebridge._detect.interface import interface
 from gatebridge._lifespan.manager import LifespanManager
 from gatebridge._lifespan.shim import LifespanShim
 from gatebridge._mounts.asgi import AsgiMounts

@@ -10,10 +10,10 @@ from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._concurrency.per_process import PerProcess
-from gatebridge._interface import interface
+from gatebridge._detect.interface import interface
+from gatebridge._detect.undeclared_length import needs_length
 from gatebridge._lifespan.shim import LifespanShim
 from gatebridge._translate.mounts import by_prefix
-from gatebridge._undeclared_length import needs_length
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 

@@ -14,7 +14,7 @@ from typing import Literal, cast
 
 from gatebridge._adapt import adapt_wsgi
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
-from gatebridge._interface import Interface, interface, require_asgi3, require_wsgi
+from gatebridge._detect.interface import Interface, interface, require_asgi3, require_wsgi
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
 

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 
 from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
-from gatebridge._interface import interface
-from gatebridge._undeclared_length import needs_length
+from gatebridge._detect.interface import interface
+from gatebridge._detect.undeclared_length import needs_length
 
 __all__ = ["CHECKS", "Finding", "check_application", "check_host", "check_import"]
 

@@ -13,7 +13,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 
 from gatebridge import AsgiMounts, AsgiToWsgi, to_asgi
-from gatebridge._undeclared_length import needs_length
+from gatebridge._detect.undeclared_length import needs_length
 from wsgi_to_asgi.apps import TEXT, Environ, Gate, adapter, ending
 from wsgi_to_asgi.host import Host, request_messages
 

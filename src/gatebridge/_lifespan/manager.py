@@ -9,9 +9,9 @@ import anyio
 
 from gatebridge._arguments import require_seconds
 from gatebridge._concurrency.loop import start_task
-from gatebridge._interface import require_asgi3
+from gatebridge._detect.interface import require_asgi3
+from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.protocol import Lifespan
-from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 

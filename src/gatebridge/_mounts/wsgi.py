@@ -12,9 +12,9 @@ from typing_extensions import Self
 from gatebridge._adapt import AnyApplication, Living, adapt_all, to_wsgi
 from gatebridge._concurrency.background import refuse_loop_threads
 from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._translate.mounts import find_mount, longest_first
 from gatebridge._translate.paths import mount_point
-from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.errors import LifespanError
 from gatebridge.types import StartResponse, WSGIEnvironment
 

@@ -1,0 +1,1 @@
+"""Which interface an application has, and what it and its server need."""
