@@ -9,9 +9,9 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from gatebridge._inspect import describe
-from gatebridge._loading import NamedApplication, load
-from gatebridge._serve import serve
+from gatebridge._command_line.describe import describe
+from gatebridge._command_line.load import NamedApplication, load
+from gatebridge._command_line.serve import serve
 from gatebridge._version import __version__
 from gatebridge.checks import CHECKS, check_application, check_host, check_import
 from gatebridge.errors import GatebridgeError

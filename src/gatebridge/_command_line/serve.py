@@ -14,7 +14,7 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from gatebridge._adapt import Living
-from gatebridge._loading import NamedApplication
+from gatebridge._command_line.load import NamedApplication
 from gatebridge.errors import UnavailableError
 from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
 
