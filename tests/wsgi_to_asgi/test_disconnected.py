@@ -12,7 +12,7 @@ import anyio.to_thread
 import pytest
 
 from gatebridge import disconnect_flag
-from gatebridge._bodies import gate
+from gatebridge._concurrency import gate
 from gatebridge.errors import ClientDisconnected
 from wsgi_to_asgi.apps import (
     TEXT,

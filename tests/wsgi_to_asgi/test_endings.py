@@ -34,7 +34,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from gatebridge._bodies import gate
+from gatebridge._concurrency import gate
 from gatebridge._wsgi_on_asgi import request_on_loop
 from gatebridge.errors import ClientDisconnected, WsgiAppError
 from wsgi_to_asgi.apps import (

@@ -16,10 +16,10 @@ from queue import SimpleQueue
 from types import CoroutineType
 from typing import Any, NamedTuple, TypeAlias
 
-from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import Signal, context_for_thread
 from gatebridge._concurrency.portal import Portal
-from gatebridge._disconnects import asgi_app_lost_client, stems_from
+from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead, has_content
 from gatebridge._translate.text import request_line

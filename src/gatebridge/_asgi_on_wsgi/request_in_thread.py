@@ -28,7 +28,7 @@ from gatebridge._asgi_on_wsgi.call_on_loop import (
 )
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._bodies.file_wrapper import FileWrapper
-from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._translate.response import head_from_asgi, plain_response
 from gatebridge._translate.text import request_line

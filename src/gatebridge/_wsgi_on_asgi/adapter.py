@@ -14,8 +14,8 @@ from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._detect.interface import require_wsgi
 from gatebridge._detect.wrong_server import for_asgi_servers
-from gatebridge._disconnects import receive_lost_client, send_lost_client
 from gatebridge._lifespan.protocol import answer_lifespan
+from gatebridge._translate.disconnects import receive_lost_client, send_lost_client
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line

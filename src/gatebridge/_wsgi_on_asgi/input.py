@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
-from gatebridge._disconnects import receive_lost_client
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._translate.disconnects import receive_lost_client
 from gatebridge._translate.messages import part_of
 from gatebridge.errors import (
     ClientDisconnected,

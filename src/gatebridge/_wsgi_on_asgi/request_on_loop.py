@@ -19,7 +19,7 @@ import anyio
 
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
-from gatebridge._disconnects import send_lost_client, wsgi_app_lost_client
+from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall

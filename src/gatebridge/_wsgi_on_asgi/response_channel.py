@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gatebridge._bodies.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD, Gate
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPSendMessage
 

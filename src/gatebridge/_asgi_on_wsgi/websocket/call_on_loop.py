@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import WakingQueue
-from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.portal import Portal
 from gatebridge._translate.messages import type_of
 from gatebridge._translate.text import request_line

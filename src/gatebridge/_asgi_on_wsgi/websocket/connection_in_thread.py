@@ -23,7 +23,7 @@ from gatebridge._asgi_on_wsgi.request_in_thread import Exchange
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import Accept, Close, Data, WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import READ, WRITE, RawSocket, SocketWaiter
 from gatebridge._asgi_on_wsgi.websocket.wire import Ended, Pinged, WebSocketWire
-from gatebridge._bodies.gate import BLOCK_OVERHEAD
+from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge.types import StartResponse, WSGIEnvironment
 
