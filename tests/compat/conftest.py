@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-import asgi_to_wsgi.host
-import wsgi_to_asgi.host
+import asgi_on_wsgi.host
+import wsgi_on_asgi.host
 from compat.loops import NEW_LOOPS, LoopThread
-from wsgi_to_asgi import apps
+from wsgi_on_asgi import apps
 
 
 @pytest.fixture(params=NEW_LOOPS)
@@ -34,7 +34,7 @@ def nothing_is_left() -> Iterator[None]:
         if thread.name in ("gatebridge-asyncio", "gatebridge-trio"):
             thread.join(5)
             assert not thread.is_alive()
-    hosts = [*asgi_to_wsgi.host.Host.all, *wsgi_to_asgi.host.Host.all]
-    asgi_to_wsgi.host.Host.all.clear()
-    wsgi_to_asgi.host.Host.all.clear()
+    hosts = [*asgi_on_wsgi.host.Host.all, *wsgi_on_asgi.host.Host.all]
+    asgi_on_wsgi.host.Host.all.clear()
+    wsgi_on_asgi.host.Host.all.clear()
     assert [violation for host in hosts for violation in host.violations] == []

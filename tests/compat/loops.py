@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
-from asgi_to_wsgi.apps import Event
-from asgi_to_wsgi.host import HANG
-from asgi_to_wsgi.threads import Thread
+from asgi_on_wsgi.apps import Event
+from asgi_on_wsgi.host import HANG
+from asgi_on_wsgi.threads import Thread
 
 T = TypeVar("T")
 NewLoop = Callable[[], asyncio.AbstractEventLoop]

@@ -18,10 +18,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from asgi_to_wsgi.apps import Event, Gate, body, http, sending, start, started, stopped
-from asgi_to_wsgi.host import HANG, Host
-from asgi_to_wsgi.scripts import run_script
-from asgi_to_wsgi.threads import Thread
+from asgi_on_wsgi.apps import Event, Gate, body, http, sending, start, started, stopped
+from asgi_on_wsgi.host import HANG, Host
+from asgi_on_wsgi.scripts import run_script
+from asgi_on_wsgi.threads import Thread
 from compat.loops import LoopThread
 from gatebridge.compat import ASGIMiddleware, ASGIResponder
 from gatebridge.errors import UnavailableError

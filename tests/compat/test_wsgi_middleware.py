@@ -13,12 +13,12 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from asgi_to_wsgi.apps import Event
+from asgi_on_wsgi.apps import Event
 from gatebridge import compat
 from gatebridge.compat import WSGIMiddleware, WsgiToAsgi, build_environ
 from gatebridge.types import StartResponse, WSGIEnvironment
-from wsgi_to_asgi.apps import ending
-from wsgi_to_asgi.host import HANG, Host, http_scope, in_background
+from wsgi_on_asgi.apps import ending
+from wsgi_on_asgi.host import HANG, Host, http_scope, in_background
 
 
 def saying(text: str) -> Any:

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from asgi_to_wsgi.host import HANG
-from asgi_to_wsgi.threads import Thread
+from asgi_on_wsgi.host import HANG
+from asgi_on_wsgi.threads import Thread
 from gatebridge._concurrency import background
 from gatebridge._concurrency.background import SharedLoop
 from gatebridge._concurrency.portal import Portal

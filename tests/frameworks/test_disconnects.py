@@ -27,8 +27,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from asgi_to_wsgi.conftest import Adapt
-from asgi_to_wsgi.host import Host
+from asgi_on_wsgi.conftest import Adapt
+from asgi_on_wsgi.host import Host
 from frameworks import django_site
 
 assert django_site.settings.configured

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from frameworks import django_site
-from wsgi_to_asgi.apps import adapter, statistics_say
-from wsgi_to_asgi.host import Host
+from wsgi_on_asgi.apps import adapter, statistics_say
+from wsgi_on_asgi.host import Host
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-CALL-02")]
 

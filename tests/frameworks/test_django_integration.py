@@ -27,9 +27,9 @@ from django.utils.functional import SimpleLazyObject, lazy
 from django.utils.translation import get_language, override
 from django.views.decorators.csrf import csrf_exempt
 
-from asgi_to_wsgi.apps import Event, Gate, Recorder, body, echo, http, sending, start
-from asgi_to_wsgi.host import Host as StrictHost
-from asgi_to_wsgi.host import WrappedFile
+from asgi_on_wsgi.apps import Event, Gate, Recorder, body, echo, http, sending, start
+from asgi_on_wsgi.host import Host as StrictHost
+from asgi_on_wsgi.host import WrappedFile
 from frameworks import django_site
 from gatebridge import AsgiToWsgi
 from gatebridge.errors import HostError, UnavailableError

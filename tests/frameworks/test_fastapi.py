@@ -24,9 +24,9 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from asgi_to_wsgi.apps import Event, Gate
-from asgi_to_wsgi.conftest import Adapt
-from asgi_to_wsgi.host import Host
+from asgi_on_wsgi.apps import Event, Gate
+from asgi_on_wsgi.conftest import Adapt
+from asgi_on_wsgi.host import Host
 from gatebridge import AsgiToWsgi
 
 pytestmark = pytest.mark.direction("a2w")

@@ -11,8 +11,8 @@ from typing import Any
 import flask
 import pytest
 
-from wsgi_to_asgi.apps import Gate, adapter, statistics_say
-from wsgi_to_asgi.host import Host, in_background
+from wsgi_on_asgi.apps import Gate, adapter, statistics_say
+from wsgi_on_asgi.host import Host, in_background
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-CALL-02")]
 

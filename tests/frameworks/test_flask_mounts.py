@@ -6,8 +6,8 @@ import flask
 import pytest
 from werkzeug.exceptions import NotFound
 
-from asgi_to_wsgi.apps import Recorder, body, receive_body, start
-from asgi_to_wsgi.host import Host
+from asgi_on_wsgi.apps import Recorder, body, receive_body, start
+from asgi_on_wsgi.host import Host
 from gatebridge import WsgiMounts
 from gatebridge.types import Receive, Scope, Send
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from asgi_to_wsgi.host import Host as WsgiHost
+from asgi_on_wsgi.host import Host as WsgiHost
 from gatebridge import AsgiToWsgi, LifespanManager, WsgiToAsgi, interface, to_asgi, to_wsgi
-from wsgi_to_asgi.host import Host as AsgiHost
+from wsgi_on_asgi.host import Host as AsgiHost
 
 pytestmark = pytest.mark.clause("W-CALL-02")
 

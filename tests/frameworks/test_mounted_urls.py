@@ -18,10 +18,10 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from asgi_to_wsgi.host import Host as WsgiHost
+from asgi_on_wsgi.host import Host as WsgiHost
 from gatebridge import AsgiMounts, AsgiToWsgi, LifespanManager, WsgiMounts
-from wsgi_to_asgi.apps import adapter
-from wsgi_to_asgi.host import http_scope, request_messages
+from wsgi_on_asgi.apps import adapter
+from wsgi_on_asgi.host import http_scope, request_messages
 
 pytestmark = pytest.mark.clause("D-43")
 

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, get_current_span
 
-from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, statistics_say
-from wsgi_to_asgi.host import Host, in_background
+from wsgi_on_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, statistics_say
+from wsgi_on_asgi.host import Host, in_background
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-CALL-03")]
 

@@ -12,8 +12,8 @@ from sentry_sdk.integrations.asgi import SentryAsgiMiddleware
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
-from wsgi_to_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, statistics_say
-from wsgi_to_asgi.host import Host, in_background
+from wsgi_on_asgi.apps import TEXT, Blocks, Environ, Gate, adapter, statistics_say
+from wsgi_on_asgi.host import Host, in_background
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("W-CALL-03")]
 

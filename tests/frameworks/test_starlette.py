@@ -33,9 +33,9 @@ from starlette.responses import (
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from asgi_to_wsgi.apps import Event, Gate
-from asgi_to_wsgi.conftest import Adapt
-from asgi_to_wsgi.host import Host
+from asgi_on_wsgi.apps import Event, Gate
+from asgi_on_wsgi.conftest import Adapt
+from asgi_on_wsgi.host import Host
 
 pytestmark = pytest.mark.direction("a2w")
 

@@ -14,8 +14,8 @@ import pytest
 
 from gatebridge import AsgiMounts, AsgiToWsgi, to_asgi
 from gatebridge._detect.undeclared_length import needs_length
-from wsgi_to_asgi.apps import TEXT, Environ, Gate, adapter, ending
-from wsgi_to_asgi.host import Host, request_messages
+from wsgi_on_asgi.apps import TEXT, Environ, Gate, adapter, ending
+from wsgi_on_asgi.host import Host, request_messages
 
 pytestmark = [pytest.mark.direction("w2a"), pytest.mark.clause("D-13")]
 

@@ -14,7 +14,7 @@ from gatebridge import LifespanManager
 from gatebridge._lifespan import protocol
 from gatebridge.errors import LifespanError
 from lifespan.host import HANG, WITHOUT_LIFESPAN, Living, respond
-from wsgi_to_asgi.host import Host
+from wsgi_on_asgi.host import Host
 
 
 async def test_it_starts_the_application_gives_its_state_and_shuts_it_down() -> None:

@@ -17,7 +17,7 @@ import pytest
 from gatebridge import LifespanShim, WsgiToAsgi
 from gatebridge.errors import HostError
 from lifespan.host import HANG, WITHOUT_LIFESPAN, LifespanHost, Living, respond
-from wsgi_to_asgi.host import Host
+from wsgi_on_asgi.host import Host
 
 DONE = ["startup.complete", "shutdown.complete"]
 GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # from Python 3.11 on

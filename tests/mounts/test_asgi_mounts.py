@@ -10,7 +10,7 @@ import pytest
 
 from gatebridge import AsgiMounts, LifespanManager, LifespanShim, WsgiMounts, WsgiToAsgi
 from lifespan.host import HANG, WITHOUT_LIFESPAN, LifespanHost, Living, respond
-from wsgi_to_asgi.host import Host
+from wsgi_on_asgi.host import Host
 
 DONE = ["startup.complete", "shutdown.complete"]
 

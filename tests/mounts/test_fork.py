@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from asgi_to_wsgi.scripts import run_script
+from asgi_on_wsgi.scripts import run_script
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 

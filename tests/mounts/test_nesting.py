@@ -13,11 +13,11 @@ import pytest
 from websockets.sync.client import connect
 from werkzeug.serving import make_server
 
-from asgi_to_wsgi.host import Host as WsgiHost
+from asgi_on_wsgi.host import Host as WsgiHost
 from gatebridge import AsgiMounts, LifespanManager, WsgiMounts
 from gatebridge.errors import LifespanError
-from wsgi_to_asgi.host import HANG, http_scope
-from wsgi_to_asgi.host import Host as AsgiHost
+from wsgi_on_asgi.host import HANG, http_scope
+from wsgi_on_asgi.host import Host as AsgiHost
 
 pytestmark = pytest.mark.clause("D-43")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asgi_to_wsgi.host import Host
+from asgi_on_wsgi.host import Host
 from gatebridge import AsgiToWsgi, WsgiMounts
 from gatebridge.errors import LifespanError, UnavailableError
 from lifespan.host import WITHOUT_LIFESPAN, Living, respond

@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from peers.contenders import Contender
 from peers.trial import HANG, Probes, Trial, yes
-from wsgi_to_asgi.host import Message, http_scope, request_messages
+from wsgi_on_asgi.host import Message, http_scope, request_messages
 
 PROBES = Probes()
 ON_TRIO = "Runs on trio"
