@@ -86,8 +86,10 @@ def test_the_layers_below_the_top_import_one_another() -> None:
     assert "gatebridge._translate.environ.environ_from_scope" in _imports("")
 
 
-@pytest.mark.parametrize("module", [m for m in _MODULES if m.partition(".")[0] == "_translate"])
-def test_translation_imports_nothing_that_can_wait(module: str) -> None:
+@pytest.mark.parametrize(
+    "module", [m for m in _MODULES if m.partition(".")[0] in ("_translate", "_protocol")]
+)
+def test_the_pure_layer_imports_nothing_that_can_wait(module: str) -> None:
     assert _CAN_WAIT.isdisjoint(name.partition(".")[0] for name in _imports(module))
 
 

@@ -1,0 +1,17 @@
+"""Who is still there to take a response."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Presence(IntEnum):
+    """Whether somebody takes the response. It only advances."""
+
+    HERE = 0
+    LEFT = 1
+    """The client is gone. What is under way to it may still be sent."""
+    CLOSED = 2
+    """Nothing more is sent: the client is gone, or the request is over."""
+    LOST = 3
+    """The event loop has ended, so that nobody ever asks for more."""
