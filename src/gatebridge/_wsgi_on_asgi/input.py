@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from gatebridge._concurrency.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._concurrency.gate import Gate
+from gatebridge._protocol.window import Window
 from gatebridge._translate.disconnects import receive_lost_client
 from gatebridge._translate.messages import part_of
 from gatebridge.errors import (
@@ -65,7 +66,6 @@ class WsgiInput(io.BufferedIOBase):
     ) -> None:
         self._length = length
         self._max_size = max_size
-        self._window = window_bytes
         self._on_demand = on_demand
         self._wake = wake
         self._gate = Gate(waiting, wake)
@@ -73,12 +73,11 @@ class WsgiInput(io.BufferedIOBase):
         self._lock = threading.RLock()  # guards all below; reentrant as that of ResponseChannel
         self._blocks: deque[bytes] = deque()
         self._offset = 0  # bytes of the first block that were read
-        self._buffered = 0  # bytes that _blocks take, without those that were read
+        self._window = Window(window_bytes)  # that of what was not read
         self._received = 0  # bytes fed in all, also those beyond the declared length
         self._complete = False
         self._error: GatebridgeError | None = None
         self._raised = False  # a read has raised it
-        self._idle = False  # the loop's side waits to be woken
 
     # --- the loop's side --------------------------------------------------------------------------
 
@@ -90,9 +89,8 @@ class WsgiInput(io.BufferedIOBase):
     def wants_more(self) -> bool:
         """Say whether to receive the next message; if not, ``wake`` is called once it is wanted."""
         with self._lock:
-            wanted = not (self._on_demand or self._buffered >= self._window)
-            self._idle = not wanted
-            return wanted
+            self._window.waits = self._on_demand or self._window.is_full
+            return not self._window.waits
 
     def feed(self, body: bytes, *, more_body: bool) -> None:
         """Append the body of one ``http.request`` message."""
@@ -121,7 +119,7 @@ class WsgiInput(io.BufferedIOBase):
                 )
             if body:
                 self._blocks.append(body)
-                self._buffered += len(body) + BLOCK_OVERHEAD
+                self._window.put(len(body))
             self._complete = not more_body
             self._error = self._error or error
             self._gate.open()
@@ -169,7 +167,7 @@ class WsgiInput(io.BufferedIOBase):
         """Receive the body even if the application has not read: its answer has begun."""
         with self._lock:
             self._on_demand = False
-            wake, self._idle = self._idle, False
+            wake, self._window.waits = self._window.waits, False
         if wake:
             self._wake()
 
@@ -253,7 +251,7 @@ class WsgiInput(io.BufferedIOBase):
                     return False
                 barrier = self._gate.shut()
                 self._on_demand = False
-                wake, self._idle = self._idle, False
+                wake, self._window.waits = self._window.waits, False
             if wake and not self._wake():
                 self.abort(ClientDisconnected("wsgi.input"))
             if not self._gate.wait(barrier):  # opened by feed or abort
@@ -268,17 +266,14 @@ class WsgiInput(io.BufferedIOBase):
             end = min(len(block), start + size)
             if until_newline:
                 end = block.find(b"\n", start, end) + 1 or end
-            if end == len(block):
+            at_end = end == len(block)
+            if at_end:
                 self._blocks.popleft()
-                self._offset = 0
-                self._buffered -= BLOCK_OVERHEAD
-            else:
-                self._offset = end
-            self._buffered -= end - start
-            # Woken at half a window, not at each block, so that a slow reader costs few wakes.
-            wake = self._idle and self._buffered <= self._window // 2
+            self._offset = 0 if at_end else end
+            self._window.take(end - start, blocks=at_end)
+            wake = self._window.waits and self._window.is_half_empty
             if wake:
-                self._idle = False
+                self._window.waits = False
         if wake:
             self._wake()
         return block[start:end]
