@@ -10,12 +10,16 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
-from gatebridge._translate.response import (
-    ResponseHead,
-    has_content,
-    head_from_wsgi,
-    header_value,
+from gatebridge._protocol.length import (
+    NO_CONTENT,
+    UNKNOWN,
+    BodyLength,
+    DeclaredLength,
+    length_of_body,
+    wrong_length,
 )
+from gatebridge._protocol.order import AFTER, Stage, Step
+from gatebridge._translate.response import ResponseHead, head_from_wsgi, header_value
 from gatebridge._wsgi_on_asgi.input import WsgiInput
 from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
@@ -30,6 +34,15 @@ from gatebridge.types import (
     WSGIEnvironment,
 )
 
+_OUT_OF_ORDER = {
+    **{(stage, Step.HEAD): ("start_response", "called again without exc_info") for stage in Stage},
+    **{
+        (stage, Step.OTHER_HEAD): ("start_response", "called again after the headers were sent")
+        for stage in (Stage.HEAD_SENT, Stage.BODY, Stage.COMPLETE)
+    },
+    (Stage.COMPLETE, Step.BLOCK): ("write", "called after the end of the response"),
+}
+
 
 class WsgiCall:
     """The state of one response, and the callables that the application is handed.
@@ -42,20 +55,16 @@ class WsgiCall:
     """
 
     __slots__ = (
-        "_called",
         "_channel",
         "_file_extensions",
         "_head",
         "_input",
+        "_length",
         "_method",
         "_notices",
-        "_over",
-        "_remaining",
         "_scope",
-        "_sends_content",
-        "_wrote",
         "close_error",
-        "started",
+        "stage",
         "whole",
     )
 
@@ -72,13 +81,9 @@ class WsgiCall:
         self._file_extensions = file_extensions
         self._notices = notices
         self._input: WsgiInput | None = None
-        self._called = False  # start_response was, rightly or wrongly
-        self._head: ResponseHead | None = None
-        self._sends_content = True
-        self._remaining: int | None = None  # bytes to go until the declared length
-        self._wrote = False
-        self._over = False  # the body is complete; more would be surplus
-        self.started = False  # the head was handed over and cannot be replaced
+        self._head: ResponseHead | None = None  # also if the one that was given broke the rules
+        self._length: BodyLength = UNKNOWN
+        self.stage = Stage.NO_HEAD
         self.close_error: BaseException | None = None  # of an iterable that had failed already
         self.whole: tuple[HTTPSendMessage, ...] = ()  # left to be sent with the end of the call
 
@@ -100,7 +105,7 @@ class WsgiCall:
         """
         self._input = body
         iterable: Any = app(environ, self.start_response)
-        if type(iterable) in (list, tuple) and not self._wrote:
+        if type(iterable) in (list, tuple) and self.stage <= Stage.HEAD:
             self._send_whole(iterable)
             return
         try:
@@ -112,7 +117,7 @@ class WsgiCall:
                 self.close_error = exc
             raise
         _close(iterable)
-        if self._remaining is not None and self._remaining < 0:
+        if (self._length.missing or 0) < 0:
             self._cut_off_surplus()
 
     # --- what the application calls ---------------------------------------------------------------
@@ -133,16 +138,21 @@ class WsgiCall:
                 self._replace(exc_info)
             finally:
                 exc_info = None  # as in _replace
-        elif self._called:
-            raise WsgiAppError("start_response", "called again without exc_info")
-        self._called = True
+        else:
+            self._advance(Step.HEAD)
         head = head_from_wsgi(status, headers)
         if head.dropped or head.closes:
             self._treat_hop_by_hop(head)
         self._head = head
-        self._sends_content = has_content(head.status, self._method)
-        self._remaining = head.length if self._sends_content else None
+        self._length = length_of_body(head.length, head.status, self._method)
         return self._write
+
+    def _advance(self, step: Step) -> None:
+        """Take a step, if this is the time for it."""
+        stage = AFTER.get((self.stage, step))
+        if stage is None:
+            raise WsgiAppError(*_OUT_OF_ORDER[self.stage, step])
+        self.stage = stage
 
     def _treat_hop_by_hop(self, head: ResponseHead) -> None:
         """Ask the server to close the connection if its protocol has that, and log the rest."""
@@ -157,32 +167,24 @@ class WsgiCall:
             raise WsgiAppError("exc_info", f"not what sys.exc_info() returns: {exc_info!r:.80}")
         _, error, traceback = exc_info
         try:
-            if not self.started:
-                return
-            if not isinstance(error, BaseException):
-                raise WsgiAppError("start_response", "called again after the headers were sent")
-            raise error.with_traceback(traceback)
+            if self.stage > Stage.HEAD and isinstance(error, BaseException):
+                raise error.with_traceback(traceback)
+            self._advance(Step.OTHER_HEAD)
         finally:
             del exc_info, error, traceback  # no cycle through the traceback's frames
 
     def _write(self, block: bytes, /) -> None:
         """Send a block; it has gone out or is buffered when this returns (PEP 3333)."""
-        self._wrote = True
         _check_block(block)
-        if not self._sends_content:
-            if not self.started:
-                self._channel.put(message=self._start())
-            return
-        if not self._over:
+        if self.stage is not Stage.COMPLETE:
             self._send_block(block)
-        elif block:
-            if self._remaining is None:
-                raise WsgiAppError("write", "called after the end of the response")
-            self._remaining -= len(block)
-        if self._remaining is not None and self._remaining < 0:
-            raise WsgiAppError(
-                "content-length", f"{-self._remaining} bytes more in the body than declared"
-            )
+        elif block and self._length is UNKNOWN:
+            self._advance(Step.BLOCK)  # which it cannot
+        else:
+            self._length.take(block)
+        missing = self._length.missing
+        if missing is not None and missing < 0:
+            raise wrong_length(WsgiAppError, missing)
 
     def early_hints(self, headers: Iterable[tuple[str, str]], /) -> None:
         """Send the ``Link`` pairs in a 103 response; does nothing once the response has begun."""
@@ -200,22 +202,29 @@ class WsgiCall:
         for item in _iterate(result):
             block = _check_block(item)
             if block:
-                if self._sends_content and not self._over:
+                if self.stage is not Stage.COMPLETE:
                     self._send_block(block)
-                if self._over or not self._sends_content:
+                if self.stage is Stage.COMPLETE:
                     break
         self._end()
 
     def _send_block(self, block: bytes) -> None:
         """Send one block, no further than the declared length."""
-        message = None if self.started else self._start()
-        if self._remaining is not None:
-            surplus = len(block) - self._remaining
-            self._remaining = -surplus
-            if surplus >= 0:
-                self._over = True
-                block = block[: len(block) - surplus]
-        self._channel.put(block, message=message, last=self._over)
+        block = self._length.take(block)
+        self._put(block, Step.END if self._length.reached else Step.BLOCK)
+
+    def _end(self) -> None:
+        """Complete the response, if it is as long as declared."""
+        if self.stage is Stage.COMPLETE:
+            return
+        if missing := self._length.missing:
+            raise wrong_length(WsgiAppError, missing)
+        self._put(b"", Step.END)
+
+    def _put(self, block: bytes, step: Step) -> None:
+        message = self._start() if self.stage <= Stage.HEAD else None
+        self._advance(step)
+        self._channel.put(block, message=message, last=step is Step.END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
@@ -223,30 +232,30 @@ class WsgiCall:
             _check_block(block)
         body = b"".join(blocks)
         head = self._require_head()
-        if not self._sends_content:
+        if self._length is NO_CONTENT:
             body = b""
         elif head.length is None:
             head.headers.append((b"content-length", b"%d" % len(body)))
         elif head.length != len(body):
             if len(body) < head.length:
-                raise _shortfall(head.length - len(body))
+                raise wrong_length(WsgiAppError, head.length - len(body))
             body = body[: head.length]
             self._cut_off_surplus()
         start = self._start()
-        self._over = True
+        self._advance(Step.END)
         self.whole = start, {"type": "http.response.body", "body": body, "more_body": False}
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send a file by the server's own means, or else in large blocks."""
-        if self._sends_content and not self._wrote:
+        if self.stage <= Stage.HEAD and self._length is not NO_CONTENT:
             head = self._require_head()
             file = regular_file(wrapper)
             if file is not None:
                 if head.length is None:
-                    self._remaining = file.available
+                    self._length = DeclaredLength(file.available)
                     head.headers.append((b"content-length", str(file.available).encode()))
                 elif head.length > file.available:
-                    raise _shortfall(head.length - file.available)
+                    raise wrong_length(WsgiAppError, head.length - file.available)
                 count = file.available if head.length is None else head.length
                 message: Any = None
                 if "http.response.zerocopysend" in self._file_extensions:
@@ -254,24 +263,15 @@ class WsgiCall:
                 elif "http.response.pathsend" in self._file_extensions:
                     message = file.path_message(count)
                 if message is not None and count:
-                    self._channel.put(message=self._start())
-                    self._over = True
+                    start = self._start()
+                    self._advance(Step.FILE)
+                    self._channel.put(message=start)
                     self._channel.put_file(message)
                     return
-        if self._sends_content and not self._over:
-            for block in wrapper.blocks(self._remaining):
+        if self.stage is not Stage.COMPLETE and self._length is not NO_CONTENT:
+            for block in wrapper.blocks(self._length.missing):
                 self._send_block(_check_block(block))
         self._end()
-
-    def _end(self) -> None:
-        """Complete the response, if it is as long as declared."""
-        if self._over:
-            return
-        if self._remaining:
-            raise _shortfall(self._remaining)
-        self._over = True
-        message = None if self.started else self._start()
-        self._channel.put(message=message, last=True)
 
     def _cut_off_surplus(self) -> None:
         """Log that more was returned than declared; the client has a correct response."""
@@ -280,10 +280,10 @@ class WsgiCall:
             self._notices.surplus_cut_off(self._scope, head.length)
 
     def _start(self) -> HTTPResponseStartMessage:
+        """Return the message of the head, which is about to go out."""
         head = self._require_head()
         if self._input is not None and self._input.refused is not None:
             raise self._input.refused  # whatever the application made of it, the answer is 413
-        self.started = True
         return {
             "type": "http.response.start",
             "status": head.status,
@@ -310,10 +310,6 @@ def _check_block(block: object) -> bytes:
     if not isinstance(block, bytes):
         raise WsgiAppError("body", f"a block that is not bytes: {type(block).__name__}")
     return block
-
-
-def _shortfall(missing: int) -> WsgiAppError:
-    return WsgiAppError("content-length", f"{missing} bytes fewer in the body than declared")
 
 
 def _close(iterable: object) -> None:

@@ -19,6 +19,8 @@ import anyio
 
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+from gatebridge._protocol.order import Stage
+from gatebridge._protocol.presence import Presence
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
@@ -26,7 +28,7 @@ from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall
 from gatebridge._wsgi_on_asgi.departure import DepartureFlag
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.notices import Notices
-from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
+from gatebridge._wsgi_on_asgi.response_channel import Put, ResponseChannel
 from gatebridge._wsgi_on_asgi.spool import spool
 from gatebridge.errors import (
     ClientDisconnected,
@@ -159,7 +161,7 @@ class Exchange:
         try:
             await self._serve()
         except Exception as exc:
-            phase = "after" if self._call.started else "before"
+            phase = "after" if self._call.stage > Stage.HEAD else "before"
             name = type(exc).__qualname__  # the server logs the rest
             _logger.info("%s: %s %s the response had begun", self, name, phase)
             raise
@@ -196,7 +198,7 @@ class Exchange:
                     group.start_soon(_without_traceback, [self._receive_rest])
                     await self._send_response()
                     group.cancel_scope.cancel()
-            if self._errors or self._channel.closed:
+            if self._errors or self._channel.presence >= Presence.CLOSED:
                 await self._conclude()
         finally:
             self._leave()
@@ -250,7 +252,7 @@ class Exchange:
         while True:
             messages, finished = channel.take()
             for message in messages:
-                if channel.closed:
+                if channel.presence >= Presence.CLOSED:
                     break
                 try:
                     await self._send(message)
@@ -261,9 +263,9 @@ class Exchange:
                         self._fail(exc)
             if finished:
                 return True
-            if not channel.complete and (messages or if_complete):
+            if channel.has < Put.ALL and (messages or if_complete):
                 self._watches = True
-                if self._call.started and self._input is not None:
+                if self._call.stage > Stage.HEAD and self._input is not None:
                     self._input.release()
             if if_complete and self._watches:
                 return False
@@ -295,9 +297,11 @@ class Exchange:
         if error is None and self._errors:
             error = self._errors.pop()
         try:
-            if self._channel.closed and (error is None or wsgi_app_lost_client(error)):
+            if self._channel.presence >= Presence.CLOSED and (
+                error is None or wsgi_app_lost_client(error)
+            ):
                 self._log_departure(error)
-            elif isinstance(error, RequestError) and not self._call.started:
+            elif isinstance(error, RequestError) and self._call.stage <= Stage.HEAD:
                 await answer(self._scope, self._send, error.status, str(error))
             elif error is not None:
                 raise error
@@ -341,7 +345,7 @@ class Exchange:
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
         self._channel.leave()
-        if not self._channel.finished:
+        if self._channel.has is not Put.LAST:
             self._disconnect()
         elif self._watches:  # looked at after the flags were set, so that nobody waits unseen
             self._channel.close()
@@ -356,8 +360,8 @@ class Exchange:
         del self._environ  # it leads back here by what is now put into it
         try:
             if self._queued and self._loop.is_closed():  # while this waited for a thread
-                self._channel.lost = True
-            elif not self._channel.closed:
+                self._channel.lose()
+            elif self._channel.presence < Presence.CLOSED:
                 environ["gatebridge.disconnected"] = DepartureFlag(self._channel, self._watch)
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
@@ -388,7 +392,7 @@ class Exchange:
         assert self._input is not None
         file, length = spool(self._input, self._limits.window_bytes)
         try:
-            if not self._channel.closed:
+            if self._channel.presence < Presence.CLOSED:
                 environ["wsgi.input"] = file
                 self._declare(environ, length)
                 self._run(environ, None)
@@ -405,14 +409,18 @@ class Exchange:
     def _finish(self) -> None:
         """Hand over the end; the worker's last act."""
         self._channel.finish(self._call.whole)
-        if self._channel.lost and not self._left:
+        if self._channel.presence is Presence.LOST and not self._left:
             _logger.info("%s: the event loop has ended", self)
-        if self._left or self._channel.lost or (self._errors and self._loop.is_closed()):
+        if (
+            self._left
+            or self._channel.presence is Presence.LOST
+            or (self._errors and self._loop.is_closed())
+        ):
             self._log_lost_error()
 
     def _watch(self) -> None:
         """Watch for the client's departure from now on, if nobody does."""
-        if self._channel.departed:
+        if self._channel.presence is not Presence.HERE:
             return
         if not self._watches:
             self._watches = True

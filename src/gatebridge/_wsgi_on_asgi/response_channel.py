@@ -13,11 +13,35 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from enum import Enum, IntEnum
 
-from gatebridge._concurrency.gate import BLOCK_OVERHEAD, Gate
+from gatebridge._concurrency.gate import Gate
+from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.window import Window
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPSendMessage
+
+
+class Put(IntEnum):
+    """What the worker has put in. It only advances."""
+
+    HINTS = 0
+    """Nothing but hints, if anything."""
+    SOME = 1
+    """A part of the response."""
+    ALL = 2
+    """The whole response; it is perhaps not yet sent."""
+    LAST = 3
+    """All that it will ever put in: the worker is done, perhaps without a whole response."""
+
+
+class _Loop(Enum):
+    """What the loop's side does about the channel."""
+
+    WAITS = "it has to be woken"
+    COMES = "it was woken, or has nothing more to take"
+    SENDS = "it sends what it took, so that files must stay open"
+    LEFT = "it sends nothing more"
 
 
 class ResponseChannel:
@@ -30,34 +54,23 @@ class ResponseChannel:
         waiting: Makes a context manager that the worker waits in.
 
     Attributes:
-        complete: Whether the response is complete, though perhaps not yet sent.
-        finished: Whether the worker is done, though perhaps not everything was taken.
-        closed: Whether nobody takes any more: the client is gone, or the request is over.
+        has: What the worker has put in.
+        presence: Who takes it.
         delivered: Whether everything was taken, so that a departure takes nothing from the client.
-        departed: Whether the client is gone, be it after everything was taken.
-        lost: Whether the loop has ended.
-        sending: Whether the loop is sending what it took, so that files must stay open.
     """
 
     __slots__ = (
-        "_begun",
         "_blocks",
-        "_buffered",
         "_gate",
-        "_last",
         "_lock",
-        "_loop_waits",
+        "_loop",
         "_messages",
         "_waiting",
         "_wake",
         "_window",
-        "closed",
-        "complete",
         "delivered",
-        "departed",
-        "finished",
-        "lost",
-        "sending",
+        "has",
+        "presence",
     )
 
     def __init__(
@@ -66,26 +79,19 @@ class ResponseChannel:
         wake: Callable[[], bool],
         waiting: Callable[[], AbstractContextManager[object]],
     ) -> None:
-        self._window = window_bytes
         self._wake = wake
         self._waiting = waiting
         # Guards all below. Reentrant, because the collector of cycles may run while it is held, and
         # end the abandoned ASGI call of this very request.
         self._lock = threading.RLock()
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
-        self._blocks: list[bytes] = []
-        self._buffered = 0  # bytes that _blocks take
-        self._last = False  # the message with the blocks is the last
-        self._begun = False  # something other than a hint was put in
-        self._loop_waits = True  # it begins with waiting
+        self._blocks: list[bytes] = []  # not yet the body of a message
+        self._window = Window(window_bytes)  # that of the blocks
+        self._loop = _Loop.WAITS
         self._gate: Gate | None = None  # made when somebody has to wait
-        self.complete = False
-        self.finished = False
-        self.closed = False
+        self.has = Put.HINTS
+        self.presence = Presence.HERE
         self.delivered = False
-        self.departed = False
-        self.lost = False
-        self.sending = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
@@ -110,30 +116,34 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
         """
-        wake = False
+        must_wake = False
         while True:
             with self._lock:
-                if hint and (self._begun or self.finished):
+                if hint and self.has is not Put.HINTS:
                     return
                 self._require_open()
-                if self._buffered < self._window:
-                    self._begun = not hint
-                    if message is not None:
-                        if self._blocks:
-                            self._messages.append(self._body_message(more_body=True))
-                        self._messages.append(message)
-                    if block:
-                        self._blocks.append(block)
-                        self._buffered += len(block) + BLOCK_OVERHEAD
-                    self._last = last
-                    self.complete = last or completes
-                    wake, self._loop_waits = self._loop_waits, False
+                if not self._window.is_full:
+                    if not hint:
+                        self.has = Put.ALL if last or completes else Put.SOME
+                    self._add(block, message, last=last)
+                    must_wake = self._must_wake()
                     break
                 gate, barrier = self._shut()
             if not gate.wait(barrier):  # opened by take or close
                 self.lose()
-        if wake and not self._wake():
+        if must_wake and not self._wake():
             self.lose()
+
+    def _add(self, block: bytes, message: HTTPSendMessage | None, *, last: bool) -> None:
+        if message is not None:
+            if self._blocks:
+                self._end_message(more_body=True)
+            self._messages.append(message)
+        if block:
+            self._blocks.append(block)
+            self._window.put(len(block))
+        if last:
+            self._end_message(more_body=False)
 
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
@@ -147,9 +157,9 @@ class ResponseChannel:
         self.put(message=message, completes=True)
         while True:
             with self._lock:
-                if not self.sending or self.lost:
+                if self._loop is not _Loop.SENDS or self.presence is Presence.LOST:
                     self._require_open()
-                if self._loop_waits:  # it comes back for more only after it has sent
+                if self._loop is _Loop.WAITS:  # it comes back for more only after it has sent
                     return
                 gate, barrier = self._shut()
             if not gate.wait(barrier):
@@ -163,12 +173,11 @@ class ResponseChannel:
                 but nothing of the body; and it does not wait for a place.
         """
         with self._lock:
-            if messages and not self.closed:
+            if self.presence < Presence.CLOSED:
                 self._messages.extend(messages)
-                self.complete = True
-            self.finished = True
-            wake, self._loop_waits = self._loop_waits, False
-        if wake and not self._wake():
+            self.has = Put.LAST
+            must_wake = self._must_wake()
+        if must_wake and not self._wake():
             self.lose()
 
     def wait_departed(self, timeout: float | None) -> bool:
@@ -176,7 +185,7 @@ class ResponseChannel:
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         while True:
             with self._lock:
-                if self.departed:
+                if self.presence is not Presence.HERE:
                     return True
                 gate, barrier = self._shut()
             left = deadline - time.monotonic()
@@ -190,16 +199,29 @@ class ResponseChannel:
             self._gate = Gate(self._waiting, self._wake)
         return self._gate, self._gate.shut()
 
+    def _must_wake(self) -> bool:
+        """Return whether to wake the loop now; with the lock held."""
+        if self._loop is not _Loop.WAITS:
+            return False
+        self._loop = _Loop.COMES
+        return True
+
     def _require_open(self) -> None:
-        if self.finished:
+        if self.has is Put.LAST:
             raise ClientDisconnected("write", "the request is over")
-        if self.closed:
+        if self.presence >= Presence.CLOSED:
             raise ClientDisconnected("write")
+
+    def _end_message(self, *, more_body: bool) -> None:
+        """Make a message of the blocks that are here."""
+        blocks, self._blocks = self._blocks, []
+        self._window.take_all()
+        body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        self._messages.append({"type": "http.response.body", "body": body, "more_body": more_body})
 
     def lose(self) -> None:
         """Say that the loop has ended."""
-        self.lost = True
-        self.close()
+        self._end(Presence.LOST)
 
     # --- the loop's side --------------------------------------------------------------------------
 
@@ -211,14 +233,15 @@ class ResponseChannel:
             is not, and there are no messages, ``wake`` follows.
         """
         with self._lock:
+            if self._blocks:
+                self._end_message(more_body=True)
             messages, self._messages = self._messages, []
-            if self._blocks or self._last:
-                messages.append(self._body_message(more_body=not self._last))
-                self._last = False
-            finished = self.finished
-            self.delivered = self.complete or finished
-            self.sending = bool(messages)
-            self._loop_waits = not (messages or finished)
+            finished = self.has is Put.LAST
+            self.delivered = self.has >= Put.ALL
+            if messages:
+                self._loop = _Loop.SENDS
+            else:
+                self._loop = _Loop.COMES if finished else _Loop.WAITS
             if self._gate is not None:
                 self._gate.open()
         return messages, finished
@@ -226,24 +249,24 @@ class ResponseChannel:
     def depart(self) -> None:
         """Say that the client is gone; what it has not yet taken may still be sent."""
         with self._lock:
-            self.departed = True
-            if self._gate is not None:
-                self._gate.open()
+            self._advance(Presence.LEFT)
 
     def leave(self) -> None:
         """Say that nothing is taken or sent any more; `close` follows if somebody may wait."""
-        self.sending = False
-        self.closed = self.departed = True
+        self._loop = _Loop.LEFT
+        self.presence = max(self.presence, Presence.CLOSED)
 
     def close(self) -> None:
         """Drop what is here and let each later `put` raise."""
-        with self._lock:
-            self.closed = self.departed = True
-            self._messages, self._blocks, self._buffered, self._last = [], [], 0, False
-            if self._gate is not None:
-                self._gate.open()
+        self._end(Presence.CLOSED)
 
-    def _body_message(self, *, more_body: bool) -> Any:  # noqa: ANN401
-        blocks, self._blocks, self._buffered = self._blocks, [], 0
-        body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        return {"type": "http.response.body", "body": body, "more_body": more_body}
+    def _end(self, presence: Presence) -> None:
+        with self._lock:
+            self._messages, self._blocks = [], []
+            self._window.take_all()
+            self._advance(presence)
+
+    def _advance(self, presence: Presence) -> None:
+        self.presence = max(self.presence, presence)
+        if self._gate is not None:
+            self._gate.open()
