@@ -28,7 +28,7 @@ from asgi_on_wsgi.apps import (
 from asgi_on_wsgi.conftest import Adapt
 from asgi_on_wsgi.host import HANG, Host
 from asgi_on_wsgi.threads import Thread
-from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
@@ -522,7 +522,7 @@ def test_a_request_that_is_cut_off_before_it_starts_never_does(
     call_soon = LoopHandle.call_soon
 
     def slow_call_soon(handle: LoopHandle, callback: Callable[[], None]) -> bool:
-        if getattr(callback, "__func__", None) is AsgiCall.start:
+        if getattr(callback, "__func__", None) is Call.start:
             late.set()
             closed.happens()
         return call_soon(handle, callback)

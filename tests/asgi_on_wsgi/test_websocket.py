@@ -32,7 +32,7 @@ from asgi_on_wsgi.peer import (
     websocket,
 )
 from gatebridge import AsgiToWsgi
-from gatebridge._asgi_on_wsgi.websocket.raw_socket import SocketWaiter
+from gatebridge._asgi_on_wsgi.websocket.socket_waiter import SocketWaiter
 from gatebridge.errors import AsgiAppError, ClientDisconnected, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from anyio.from_thread import BlockingPortal
 from typing_extensions import Self
@@ -20,7 +20,8 @@ from gatebridge._arguments import (
     require_seconds,
     require_word,
 )
-from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
+from gatebridge._asgi_on_wsgi.http_on_loop import HttpCall
 from gatebridge._asgi_on_wsgi.interpreter_exit import (
     expect_requests,
     known_servers,
@@ -28,7 +29,7 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
     refuse_at_exit,
 )
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
-from gatebridge._asgi_on_wsgi.request_in_thread import Exchange, answer
+from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest, refuse
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
@@ -50,6 +51,8 @@ from gatebridge.errors import HostError, LifespanError, RequestError, Unavailabl
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
+
+_Respond: TypeAlias = Callable[[StartResponse], Iterable[bytes]]
 
 _OPEN = Phase.OPEN
 _FOREVER = 1e6  # seconds, which are eleven days
@@ -214,20 +217,20 @@ class AsgiToWsgi:
         raw = _takeover(environ) if "HTTP_UPGRADE" in environ else None
         try:
             if raw is None:
-                call, exchange = self._http(environ, session)
+                call, respond = self._http(environ, session)
             else:
-                call, exchange = self._websocket(environ, session, raw)
+                call, respond = self._websocket(environ, session, raw)
         except RequestError as exc:
-            return answer(environ, start_response, exc)
+            return refuse(environ, start_response, exc)
         except HostError:
             request = request_line(environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"))
             _logger.info("%s: HostError before the application was called", request)
             raise
         session.submit(call)
-        return exchange.respond(start_response)
+        return respond(start_response)
 
-    def _http(self, environ: WSGIEnvironment, session: Session) -> tuple[AsgiCall, Exchange]:
-        """Return both sides of an HTTP request.
+    def _http(self, environ: WSGIEnvironment, session: Session) -> tuple[Call, _Respond]:
+        """Return both sides of an HTTP request: the call, and what answers the server.
 
         Raises:
             RequestError: It is to be refused.
@@ -240,15 +243,16 @@ class AsgiToWsgi:
             scope["state"] = session.state.copy()
         body = RequestMessages(environ, scope, self._max_body_size)
         part = body.read_early()
-        portal, window = session.portal, self._window_bytes
-        app = self._application()
-        call = AsgiCall(app, scope, part, portal, window, session.request_ended)
+        portal = session.portal
+        call = HttpCall(
+            self._application(), scope, part, portal, self._window_bytes, session.request_ended
+        )
         timeout = self._response_timeout
-        return call, Exchange(call, portal.handle, body, environ, window, timeout)
+        return call, WsgiRequest(call, portal.handle, body, environ, timeout).respond
 
     def _websocket(
         self, environ: WSGIEnvironment, session: Session, raw: RawSocket
-    ) -> tuple[AsgiCall, Exchange]:
+    ) -> tuple[Call, _Respond]:
         """Return both sides of a WebSocket over a connection that the server lets us have.
 
         Raises:
@@ -256,21 +260,21 @@ class AsgiToWsgi:
             HostError: As `_http`.
         """
         # These need wsproto, which is imported for a first handshake only.
-        from gatebridge._asgi_on_wsgi.websocket.connection_in_thread import WebSocketExchange  # noqa: PLC0415
+        from gatebridge._asgi_on_wsgi.websocket.connection_in_thread import (  # noqa: PLC0415
+            WebSocketConnection,
+        )
         from gatebridge._asgi_on_wsgi.websocket.wire import WebSocketWire  # noqa: PLC0415
 
         scope: dict[str, Any] = websocket_scope_from_environ(environ)  # type: ignore[assignment]
         if session.state is not None:
             scope["state"] = session.state.copy()
-        body = RequestMessages(environ, {**scope, "method": "GET"}, None)
         wire = WebSocketWire(handshake_key(environ), scope["subprotocols"], self._max_message_size)
-        portal, window = session.portal, self._window_bytes
-        app = self._application()
-        call = WebSocketCall(app, scope, portal, window, session.request_ended)
-        timeout = self._response_timeout
-        return call, WebSocketExchange(
-            call, portal.handle, body, environ, window, timeout, raw, wire
+        portal = session.portal
+        call = WebSocketCall(
+            self._application(), scope, portal, self._window_bytes, session.request_ended
         )
+        timeout = self._response_timeout
+        return call, WebSocketConnection(call, portal.handle, environ, timeout, raw, wire).respond
 
     def startup(self) -> None:
         """Start the event loop and the application, unless they run; also after `close`.

@@ -1,7 +1,7 @@
 """One request in the server's thread: the only one that touches the WSGI server.
 
 It reads ``wsgi.input``, calls ``start_response`` and gives out the blocks, as the application's
-call on the event loop, see `call_on_loop`, wants it.
+call on the event loop wants it, see `thread_tasks`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,18 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
 from functools import partial
 from io import BufferedReader
 from queue import Empty
 from typing import NoReturn
 
-from gatebridge._asgi_on_wsgi.call_on_loop import (
-    AsgiCall,
-    Begin,
-    HeadSent,
-    OpenFile,
-    Part,
-    ReadPart,
-    Task,
-    wrong_length,
-)
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
+from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
 from gatebridge._bodies.file_wrapper import FileWrapper
-from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._protocol.length import wrong_length
 from gatebridge._translate.response import head_from_asgi, plain_response
 from gatebridge._translate.text import request_line
 from gatebridge.errors import (
@@ -48,40 +41,48 @@ _logger = logging.getLogger("gatebridge")
 _HEAD_SECONDS = 0.03
 
 
-class Exchange:
+class _State(IntEnum):
+    """How far the server is with the response. It only advances."""
+
+    WAITS = 0
+    """`start_response` was not called."""
+    BEGUN = 1
+    OVER = 2
+    """The server has the whole response, or left."""
+
+
+class WsgiRequest:
     """The server's thread at one request, and the iterable that it gives to the server.
 
     Args:
         call: The application's.
         handle: Of the call's event loop.
-        body: The request's.
+        body: The request's; None if it has none.
         environ: The request's.
-        window_bytes: How much of the response may wait for this thread.
         timeout: How many seconds the application may let this thread wait; None for any time.
     """
 
-    _over = True  # the server has the whole response, or left; or `__init__` was interrupted
+    _state = _State.OVER  # in case that `__init__` is interrupted before its end, for `__del__`
 
     def __init__(
         self,
-        call: AsgiCall,
+        call: Call,
         handle: LoopHandle,
-        body: RequestMessages,
+        body: RequestMessages | None,
         environ: WSGIEnvironment,
-        window_bytes: int,
         timeout: float | None,
     ) -> None:
         self._call = call
+        self._response = call.response
+        self._tasks = call.response.tasks
         self._handle = handle
         self._body = body
         self._environ = environ
-        self._low = window_bytes // 2  # when the application that waits may go on
         self._timeout = timeout
         self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
-        self._begun = False  # start_response was called
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
         self._reported = False  # the call has logged the error that is raised here
-        self._over = False
+        self._state = _State.WAITS
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response as soon as there is one, and return its body.
@@ -99,30 +100,29 @@ class Exchange:
         except BaseException as exc:
             refused, self._refusal = exc is self._refusal, None
             if refused and isinstance(exc, RequestBodyError):
-                self._leave(self._call.depart)
-                return answer(self._environ, start_response, exc)
+                self.leave()
+                return refuse(self._environ, start_response, exc)
             self._break_off(exc)
             raise
-        self._begun = True
+        self._state = _State.BEGUN
         try:
             start_response(head.status, head.headers)
             if isinstance(body, BufferedReader):
-                self._over = True
+                self._state = _State.OVER
                 return self._wrap(body)
         except BaseException as exc:
             if isinstance(body, BufferedReader):
                 body.close()
             self._break_off(exc)
             raise
-        tasks = self._call.tasks
-        if more and not tasks.empty():
-            task = tasks.get()
+        if more and not self._tasks.empty():
+            task = self._tasks.get()
             if task is None:  # often the end is all that follows
                 more = False
             else:
                 self._ahead.append(task)
         if not more:
-            self._over = True
+            self._state = _State.OVER
             return [body] if body else []
         self._ahead.appendleft(body)  # also an empty one, at which servers send the headers
         return self
@@ -137,7 +137,7 @@ class Exchange:
             StopIteration: The response is complete, or was closed.
             Exception: As `respond`.
         """
-        if self._over:
+        if self._state is _State.OVER:
             raise StopIteration
         try:
             block = self._next()
@@ -145,39 +145,51 @@ class Exchange:
             self._break_off(exc)
             raise
         if block is None:
-            self._over = True
+            self._state = _State.OVER
             raise StopIteration
         assert isinstance(block, bytes)
-        if not block:
-            return block
-        call = self._call
-        call.taken += len(block) + BLOCK_OVERHEAD
-        if call.sender_waits and call.waiting_bytes() <= self._low:
-            call.sender_waits = False
-            self._handle.call_soon(call.wake)
+        window = self._response.window
+        if block and window is not None:  # an empty one goes with a head alone, and takes no room
+            window.take(len(block))
+            if window.waits and window.is_half_empty:
+                window.waits = False
+                self._handle.call_soon(self._response.wake)
         return block
 
     def close(self) -> None:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
-        self._leave(self._call.closed)
+        self._leave(self._response.closed)
+
+    def leave(self) -> None:
+        """Take no more of the response, and let the application know that its client is gone."""
+        self._leave(self._response.depart)
+
+    def end(self) -> None:
+        """Give the server nothing more: the response is over, or the connection somebody else's."""
+        self._state = _State.OVER
+
+    def put_back(self, task: Task) -> None:
+        """Do a task that was taken from the queue already, before all others."""
+        self._ahead.append(task)
 
     def _break_off(self, error: BaseException) -> None:
         """Take no more because of an error, which the server is about to get."""
         if not self._reported:
-            name, phase = type(error).__qualname__, "after" if self._begun else "before"
+            name = type(error).__qualname__
+            phase = "before" if self._state is _State.WAITS else "after"
             _logger.info("%s: %s %s the response had begun", self._call, name, phase)
-        self._leave(self._call.depart)
+        self.leave()
 
     def _leave(self, notify: Callable[[], None]) -> None:
         """Stop reading the response, and notify the call on its event loop."""
-        if self._over:
+        if self._state is _State.OVER:
             return
-        self._call.tasks.put(None)  # the end for a thread that waits, if this is another one
+        self._tasks.put(None)  # the end for a thread that waits, if this is another one
         self._handle.call_soon(notify)
         for task in self._ahead:
             if isinstance(task, BufferedReader):
                 task.close()
-        self._over = True  # not before: if a signal interrupts this, `__del__` does it again
+        self.end()  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""
@@ -196,62 +208,64 @@ class Exchange:
                 finally:
                     del task  # no cycle through the traceback's frames
             if isinstance(task, ReadPart):
-                self._read_part()
+                self._read_part(task)
             elif isinstance(task, OpenFile):
                 file = self._open(task)
                 if file is None:
                     continue  # the application has the error
-                if not self._begun:
+                if self._state is _State.WAITS:
                     return Begin(task.head, file, more=False)
                 self._ahead.append(file)  # the head went ahead
             elif isinstance(task, BufferedReader):
                 return self._block_of(task)
-            elif not (self._begun or isinstance(task, HeadSent)):
+            elif self._state is _State.WAITS and not isinstance(task, HeadSent):
                 self._environ["wsgi.early_hints"](task)
 
     def _take(self) -> Task:
         """Wait for what the call wants next; ask for the head alone if no body follows it."""
-        call, seconds = self._call, self._timeout
-        while not self._begun and (seconds is None or seconds > _HEAD_SECONDS):
-            has_head = call.head is not None
+        response, tasks, seconds = self._response, self._tasks, self._timeout
+        while self._state is _State.WAITS and (seconds is None or seconds > _HEAD_SECONDS):
+            has_head = response.head is not None
             try:
-                return call.tasks.get(True, _HEAD_SECONDS)
+                return tasks.get(True, _HEAD_SECONDS)
             except Empty:
                 pass
             if seconds is not None:
                 seconds -= _HEAD_SECONDS
             if has_head:
-                self._handle.call_soon(call.begin_alone)
+                self._handle.call_soon(response.begin_alone)
                 break
-            call.head_wanted = True  # before the look: the loop sets the head, then looks here
-            if call.head is None:
+            response.head_wanted = True  # before the look: the loop sets the head, then looks here
+            if response.head is None:
                 break
         try:
-            return call.tasks.get(True, seconds)
+            return tasks.get(True, seconds)
         except Empty:
-            self._time_out()
+            self.time_out()
 
-    def _time_out(self) -> NoReturn:
+    def time_out(self) -> NoReturn:
+        """Cut the application off, and raise that it takes too long."""
         self._handle.call_soon(self._call.cut_off)
         raise AsgiAppError(
             "response_timeout", f"the application sent nothing for {self._timeout:g} seconds"
         )
 
-    def _read_part(self) -> None:
+    def _read_part(self, task: ReadPart) -> None:
         """Read a part of the body for the application."""
+        assert self._body is not None
         part: Part | None = None
         try:
             part = self._body.read()
         except HostError:
             raise
         except RequestBodyError as exc:
-            if exc.status == 413 and not self._begun:
+            if exc.status == 413 and self._state is _State.WAITS:
                 self._refusal = exc
                 raise
             _logger.debug("%s: %s", self._call, exc)
         except Exception as exc:  # noqa: BLE001 - how it says that the client left is its affair
             _logger.debug("%s: wsgi.input raised %.200r", self._call, exc)
-        self._handle.call_soon(partial(self._call.deliver, part))
+        self._handle.call_soon(partial(task.deliver, part))
 
     def _open(self, task: OpenFile) -> BufferedReader | None:
         """Open the file of a response, or tell the application why not."""
@@ -261,7 +275,7 @@ class Exchange:
             file = _open_regular(task.path, task.head.length)
         except AsgiAppError as exc:
             error = exc
-        self._handle.call_soon(partial(self._call.file_opened, error))
+        self._handle.call_soon(partial(self._response.file_opened, error))
         del error  # no cycle through the traceback's frames
         return file
 
@@ -272,11 +286,12 @@ class Exchange:
             block = file.read(BLOCK_BYTES)
             last = not (block and file.peek(1))
         finally:
-            if last or self._over:
+            if last or self._state is _State.OVER:
                 file.close()
             else:
                 self._ahead.append(file)
-        self._over = self._over or last  # some servers do not ask for more than was declared
+        if last:
+            self.end()  # some servers do not ask for more than was declared
         return block or None
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:
@@ -286,7 +301,7 @@ class Exchange:
         return (wrapper if callable(wrapper) else FileWrapper)(file, BLOCK_BYTES)
 
 
-def answer(
+def refuse(
     environ: WSGIEnvironment, start_response: StartResponse, error: RequestError
 ) -> list[bytes]:
     """Refuse a request, and say why in one line."""
@@ -318,5 +333,5 @@ def _open_regular(path: str, length: int | None) -> BufferedReader:
     missing = 0 if length is None else length - os.fstat(file.fileno()).st_size
     if missing:
         file.close()
-        raise wrong_length(missing)
+        raise wrong_length(AsgiAppError, missing)
     return file

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.interpreter_exit import open_sessions, refuse_at_exit
 from gatebridge._concurrency.background import LoopUse
 from gatebridge._concurrency.portal import Portal
@@ -63,7 +63,7 @@ class Session:
         self._use = use
         self._mode = mode
         self._shutdown_timeout = shutdown_timeout
-        self._requests: set[AsgiCall] = set()  # whose tasks have not ended
+        self._requests: set[Call] = set()  # whose tasks have not ended
         self._lifespan: Lifespan | None = None
         self._lifespan_task: Callable[[], object] | None = None  # kept, or it would be collected
         self._startup: anyio.Event | None = None  # set when it has succeeded or failed
@@ -93,7 +93,7 @@ class Session:
                 self.close()
             raise
 
-    def submit(self, call: AsgiCall) -> None:
+    def submit(self, call: Call) -> None:
         """Start a request.
 
         Raises:
@@ -255,7 +255,7 @@ class Session:
                 self._idle = anyio.Event()
                 await self._idle.wait()
 
-    def request_ended(self, call: AsgiCall) -> None:
+    def request_ended(self, call: Call) -> None:
         """Forget a request whose task has ended."""
         self._requests.discard(call)
         if not self._requests and self._idle is not None:

@@ -1,24 +1,27 @@
 """One WebSocket connection, as a call of the application on the event loop.
 
-As in `call_on_loop`, this side touches no socket. What goes to the peer is put into a queue for the
-server's thread, see `connection_in_thread`, which tells this side what comes from there.
+This side touches no socket. What goes to the peer is put into a queue for the server's thread, see
+`connection_in_thread`, which tells this side what comes from there.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, NamedTuple
 
-from gatebridge._asgi_on_wsgi.call_on_loop import AsgiCall
-from gatebridge._asgi_on_wsgi.websocket.raw_socket import WakingQueue
-from gatebridge._concurrency.gate import BLOCK_OVERHEAD
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
+from gatebridge._asgi_on_wsgi.response_on_loop import Response
+from gatebridge._asgi_on_wsgi.websocket.socket_waiter import WakingQueue
 from gatebridge._concurrency.portal import Portal
+from gatebridge._protocol.order import Stage
+from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.window import Window
 from gatebridge._translate.messages import type_of
-from gatebridge._translate.text import request_line
 from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
 from gatebridge.errors import AsgiAppError, ClientDisconnected, GatebridgeError
-from gatebridge.types import ASGIApplication, Message
+from gatebridge.types import ASGIApplication, Message, Receive, Send
 
 
 class Accept(NamedTuple):
@@ -29,10 +32,10 @@ class Accept(NamedTuple):
 
 
 class Data(NamedTuple):
-    """Asks the thread to send a message, which counts as so many bytes in the window."""
+    """Asks the thread to send a message of so many bytes."""
 
     data: str | bytes
-    weight: int
+    size: int
 
 
 class Close(NamedTuple):
@@ -48,11 +51,18 @@ _DENIAL = {
 }
 
 
-class WebSocketCall(AsgiCall):
-    """The state of one connection, and the callables that the application is handed.
+class _Handshake(Enum):
+    """What the application makes of the handshake."""
 
-    An application that denies the handshake sends an ordinary response, so that everything about it
-    is the base class's.
+    OPEN = "it has not answered"
+    ACCEPTED = "the connection is a WebSocket's"
+    DENIED = "it sends an HTTP response of its own"
+
+
+class WebSocketCall(Call):
+    """The call for one connection.
+
+    An application that denies the handshake sends an ordinary response, which is why there is one.
 
     Args:
         app: The ASGI application.
@@ -62,19 +72,10 @@ class WebSocketCall(AsgiCall):
         ended: Called with this call when its task has ended.
 
     Attributes:
-        inbox: The tasks, with what wakes the thread.
-        consumed: How many bytes of messages the application has received, each with its overhead.
-        reader_waits: Whether the thread reads no further until the application has received more.
-            This side then resets it, and wakes the thread.
+        inbox: The tasks of the response, with what wakes the thread.
+        outbound: The window of what waits for the peer; the thread takes.
+        inbound: That of what waits for the application; the thread puts.
     """
-
-    consumed = 0
-    reader_waits = False
-    _connected = False  # the application has received websocket.connect
-    _accepted = False
-    _denied = False  # by a response of the application's own
-    _code = 1006  # of the disconnect
-    _reason = ""
 
     def __init__(
         self,
@@ -82,78 +83,98 @@ class WebSocketCall(AsgiCall):
         scope: dict[str, Any],
         portal: Portal,
         window_bytes: int,
-        ended: Callable[[AsgiCall], object],
+        ended: Callable[[Call], object],
     ) -> None:
-        super().__init__(app, {**scope, "method": "GET"}, None, portal, window_bytes, ended)
-        self._scope = scope
+        self.inbox = WakingQueue()
+        response = Response(
+            portal.handle,
+            self.inbox,
+            ("websocket", scope["path"]),
+            "GET",
+            scope["extensions"],
+            window_bytes,
+        )
+        super().__init__(app, scope, response, portal, ended)
+        self.outbound = response.window = Window(window_bytes)
+        self.inbound = Window(window_bytes)
         self._offered: list[str] = [*scope["subprotocols"]]
-        self.tasks = self.inbox = WakingQueue()
+        self._handshake = _Handshake.OPEN
         self._messages: deque[tuple[dict[str, Any], int]] = deque()
+        self._connected = False  # the application has received websocket.connect
+        self._code = 1006  # of the disconnect
+        self._reason = ""
 
-    def __str__(self) -> str:
-        return request_line("websocket", self._path)
+    def _callables(self) -> tuple[Receive, Send]:
+        return self._receive, self._send
 
     # --- how it ends ------------------------------------------------------------------------------
 
-    def _fail(self, error: BaseException | None) -> None:
+    def _is_complete(self) -> bool:
+        return self.response.stage is Stage.COMPLETE
+
+    def _conclude(self, error: BaseException | None) -> None:
         """End the connection as the application's task has ended (A-WS-10)."""
-        if self._accepted and error is None:
-            self._end()
-            self.inbox.put(Close(1000, ""))
+        if self._handshake is _Handshake.ACCEPTED and error is None:
+            self._close(1000, "")
             return
-        if error is None and not self._denied:
+        if error is None and self._handshake is _Handshake.OPEN:
             error = AsgiAppError(
                 "websocket.accept", "the application returned without accepting or closing"
             )
-        super()._fail(error)
+        self.response.fail(self.response.missing_part() if error is None else error)
+
+    def _close(self, code: int, reason: str) -> None:
+        self.response.stage = Stage.COMPLETE
+        self.response.wake()
+        self.inbox.put(Close(code, reason))
 
     def cut_off(self, why: GatebridgeError | None = None) -> None:
         """Cancel the task; an open connection ends with 1001, else the thread raises ``why``."""
-        if self._accepted and why is not None:
+        if self._handshake is _Handshake.ACCEPTED and why is not None:
             self.inbox.put(Close(1001, ""))
             why = None
         super().cut_off(why)
 
     # --- what the thread says ---------------------------------------------------------------------
 
-    def deliver_messages(self, messages: list[tuple[dict[str, Any], int]]) -> None:
-        """Be given messages from the peer, each with its weight in the window."""
-        if not self._complete:
+    def deliver(self, messages: list[tuple[dict[str, Any], int]]) -> None:
+        """Be given messages from the peer, each with its size in bytes."""
+        if not self._is_complete():
             self._messages.extend(messages)
-            self.wake()
+            self.response.wake()
 
     def disconnect(self, code: int, reason: str) -> None:
         """Be told that the connection is over, if the application has not ended it by itself."""
-        if self._complete:
-            self.wake()
-        elif not self._departed:
+        if self._is_complete():
+            self.response.wake()
+        elif self.response.client is Presence.HERE:
             self._code, self._reason = code, reason
-            self.depart()
+            self.response.depart()
 
     # --- what the application calls ---------------------------------------------------------------
 
-    async def receive(self) -> Any:  # noqa: ANN401 - not a message of the base class's
+    async def _receive(self) -> Any:  # noqa: ANN401 - a dictionary of one of three types
         """Return the next event (ASGI WebSocket 2.5 "Connect", "Receive", "Disconnect")."""
         if not self._connected:
             self._connected = True
             return {"type": "websocket.connect"}
         while not self._messages:
-            if self._complete or self._departed:
-                self._told = True
+            if self._is_complete() or self.response.client is not Presence.HERE:
+                self.response.told = True
                 return {
                     "type": "websocket.disconnect",
                     "code": self._code,
                     "reason": self._reason,
                 }
-            await self._change()
-        message, weight = self._messages.popleft()
-        self.consumed += weight
-        if self.reader_waits:
-            self.reader_waits = False
+            await self.response.change()
+        message, size = self._messages.popleft()
+        self.inbound.take(size)
+        if self.inbound.waits:
+            self.inbound.waits = False
             self.inbox.put(None)
         return message
 
-    async def send(self, message: Message) -> None:
+    async def _send(self, message: Message) -> None:
         """Take one message (ASGI WebSocket 2.5 "Accept", "Send", "Close"; the denial response).
 
         Raises:
@@ -162,16 +183,16 @@ class WebSocketCall(AsgiCall):
             ClientDisconnected: The connection is over.
         """
         kind = type_of(message)
-        if self._denied:
+        if self._handshake is _Handshake.DENIED:
             if kind not in _DENIAL:
                 raise AsgiAppError(kind, "sent after websocket.http.response.start")
             await self._deny(kind, message)
-        elif self._departed:
-            raise self._disconnected()
-        elif self._complete:
-            self._told = True
+        elif self.response.client is not Presence.HERE:
+            raise self.response.disconnected()
+        elif self._is_complete():
+            self.response.told = True
             raise ClientDisconnected("send", "the application has ended the connection")
-        elif self._accepted:
+        elif self._handshake is _Handshake.ACCEPTED:
             await self._go_on_with(kind, message)
         else:
             await self._answer(kind, message)
@@ -180,15 +201,16 @@ class WebSocketCall(AsgiCall):
         """Take what answers the handshake."""
         if kind == "websocket.accept":
             accept = Accept(*acceptance_of(message, self._offered))
-            self._accepted = self._started = True
+            self._handshake = _Handshake.ACCEPTED
+            self.response.stage = Stage.HEAD_SENT  # that of 101 Switching Protocols
             self.inbox.put(accept)
         elif kind == "websocket.close":
-            headers = [(b"content-length", b"0")]
-            await super().send({"type": "http.response.start", "status": 403, "headers": headers})
-            await super().send({"type": "http.response.body"})
+            send, headers = self.response.send, [(b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 403, "headers": headers})
+            await send({"type": "http.response.body"})
         elif kind in _DENIAL:
             await self._deny(kind, message)
-            self._denied = True
+            self._handshake = _Handshake.DENIED
         elif kind == "websocket.send":
             raise AsgiAppError(kind, "sent before websocket.accept")
         else:
@@ -198,15 +220,13 @@ class WebSocketCall(AsgiCall):
         """Take what follows the acceptance."""
         if kind == "websocket.send":
             data, size = data_of(message)
-            if self.waiting_bytes() >= self._window:
-                await self._until_room()
-            self._put += size + BLOCK_OVERHEAD
-            self.inbox.put(Data(data, size + BLOCK_OVERHEAD))
+            await self.response.until_room()
+            self.outbound.put(size)
+            self.inbox.put(Data(data, size))
         elif kind == "websocket.close":
             self._code, self._reason = close_of(message)
             self._messages.clear()
-            self._end()
-            self.inbox.put(Close(self._code, self._reason))
+            self._close(self._code, self._reason)
         elif kind == "websocket.accept" or kind in _DENIAL:
             raise AsgiAppError(kind, "sent after websocket.accept")
         else:
@@ -214,7 +234,7 @@ class WebSocketCall(AsgiCall):
 
     async def _deny(self, kind: str, message: Message) -> None:
         try:
-            await super().send({**message, "type": _DENIAL[kind]})
+            await self.response.send({**message, "type": _DENIAL[kind]})
         except AsgiAppError as exc:
             if exc.field in _DENIAL.values():
                 raise AsgiAppError(f"websocket.{exc.field}", exc.reason) from None

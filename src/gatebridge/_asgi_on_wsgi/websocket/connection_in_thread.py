@@ -17,14 +17,15 @@ from functools import partial
 from queue import Empty
 from typing import Any
 
-from gatebridge._asgi_on_wsgi.call_on_loop import Task
-from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
-from gatebridge._asgi_on_wsgi.request_in_thread import Exchange
+from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES
+from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
+from gatebridge._asgi_on_wsgi.thread_tasks import Task
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import Accept, Close, Data, WebSocketCall
-from gatebridge._asgi_on_wsgi.websocket.raw_socket import READ, WRITE, RawSocket, SocketWaiter
+from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket
+from gatebridge._asgi_on_wsgi.websocket.socket_waiter import READ, WRITE, SocketWaiter
 from gatebridge._asgi_on_wsgi.websocket.wire import Ended, Pinged, WebSocketWire
-from gatebridge._concurrency.gate import BLOCK_OVERHEAD
 from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._protocol.window import BLOCK_OVERHEAD
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
@@ -34,15 +35,13 @@ _CLOSE_SECONDS = 5.0  # for the peer to take another part of what is left, or to
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class WebSocketExchange(Exchange):
+class WebSocketConnection:
     """The server's thread at a handshake, and at what follows it.
 
     Args:
         call: The application's.
         handle: Of the call's event loop.
-        body: The request's; there is none.
         environ: The request's.
-        window_bytes: How much may wait for the peer, or for the application.
         timeout: How many seconds the application may take to answer the handshake; None for any.
         raw: The connection.
         wire: Its frames.
@@ -52,24 +51,23 @@ class WebSocketExchange(Exchange):
         self,
         call: WebSocketCall,
         handle: LoopHandle,
-        body: RequestMessages,
         environ: WSGIEnvironment,
-        window_bytes: int,
         timeout: float | None,
         raw: RawSocket,
         wire: WebSocketWire,
     ) -> None:
-        super().__init__(call, handle, body, environ, window_bytes, timeout)
-        self._websocket = call
-        self._window = window_bytes
+        # The handshake is an HTTP request up to the application's answer, and after a denial.
+        self._request = WsgiRequest(call, handle, None, environ, timeout)
+        self._call = call
+        self._handle = handle
+        self._timeout = timeout
         self._raw = raw
         self._socket = raw.socket
         self._wire = wire
-        self._delivered = 0  # bytes of messages, each with its overhead
         self._frames: deque[tuple[bytes, int]] = deque()  # to be written, with their weights
         self._pong = b""  # the answer to the last ping (RFC 6455 section 5.5.3)
         self._out = memoryview(b"")  # what is being written
-        self._weight = 0  # of that
+        self._weight = 0  # of that in the window
         self._deadline: float | None = None  # once there is a close frame among what is written
         self._error: BaseException | None = None  # for the server
 
@@ -79,22 +77,22 @@ class WebSocketExchange(Exchange):
         Raises:
             ConnectionError: The connection is over, in the language of Werkzeug.
             StopIteration: Likewise, of Gunicorn.
-            Exception: As `Exchange.respond`.
+            Exception: As `WsgiRequest.respond`.
         """
         try:
             with closing(SocketWaiter(self._socket)) as waiter:
-                self._websocket.inbox.wake = waiter.wake
+                self._call.inbox.wake = waiter.wake
                 first = self._first(waiter)
                 if isinstance(first, Accept):
                     self._carry(first, waiter)
         except BaseException:
-            self._leave(self._call.depart)
+            self._request.leave()
             raise
         if first is not None and not isinstance(first, Accept):
-            self._ahead.append(first)
+            self._request.put_back(first)
             del first  # no cycle through the frames of the traceback, if it is an error
-            return super().respond(start_response)
-        self._over = True
+            return self._request.respond(start_response)
+        self._request.end()
         if self._error is not None:
             try:
                 raise self._error
@@ -110,11 +108,11 @@ class WebSocketExchange(Exchange):
         events = READ
         while True:
             with suppress(Empty):
-                first: Task | Accept = self._websocket.inbox.get_nowait()
+                first: Task | Accept = self._call.inbox.get_nowait()
                 return first
             seconds = None if deadline is None else deadline - time.monotonic()
             if seconds is not None and seconds <= 0:
-                self._time_out()
+                self._request.time_out()
             try:
                 if waiter.wait(events, seconds):
                     events = 0  # bytes are for later: a client may not send any before the answer
@@ -123,7 +121,7 @@ class WebSocketExchange(Exchange):
             except _WOULD_BLOCK:
                 pass
             except OSError:
-                self._handle.call_soon(partial(self._websocket.disconnect, 1006, ""))
+                self._handle.call_soon(partial(self._call.disconnect, 1006, ""))
                 return None
             except ValueError:
                 events = 0  # TLS does not let one peek
@@ -138,9 +136,9 @@ class WebSocketExchange(Exchange):
             self._frames.append((self._wire.accept(accept.subprotocol, accept.headers), 0))
             self._serve(waiter)
         except (OSError, ValueError) as exc:  # ValueError: the socket was closed by somebody
-            _logger.debug("%s: ended by %.200r", self._websocket, exc)
+            _logger.debug("%s: ended by %.200r", self._call, exc)
         finally:
-            self._handle.call_soon(partial(self._websocket.disconnect, 1006, ""))
+            self._handle.call_soon(partial(self._call.disconnect, 1006, ""))
             with suppress(OSError):
                 # The server shall not write, whatever it makes of an application's error.
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -175,10 +173,11 @@ class WebSocketExchange(Exchange):
     def _take_tasks(self) -> None:
         with suppress(Empty):
             while True:
-                task: Any = self._websocket.inbox.get_nowait()
+                task: Any = self._call.inbox.get_nowait()
                 if isinstance(task, Data):
                     if self._deadline is None:
-                        self._frames.append((self._wire.message(task.data), task.weight))
+                        weight = task.size + BLOCK_OVERHEAD
+                        self._frames.append((self._wire.message(task.data), weight))
                 elif isinstance(task, Close):
                     self._close(task.code, task.reason)
                 elif isinstance(task, BaseException):
@@ -214,12 +213,12 @@ class WebSocketExchange(Exchange):
             if self._deadline is not None:
                 self._deadline = time.monotonic() + _CLOSE_SECONDS
             if not self._out and self._weight:
-                call = self._websocket
-                call.taken += self._weight
+                window = self._call.outbound
+                window.take(self._weight, blocks=0)
                 self._weight = 0
-                if call.sender_waits and call.waiting_bytes() <= self._low:
-                    call.sender_waits = False
-                    self._handle.call_soon(call.wake)
+                if window.waits and window.is_half_empty:
+                    window.waits = False
+                    self._handle.call_soon(self._call.response.wake)
 
     def _joined_frames(self) -> bytes:
         frame, self._weight = self._frames.popleft()
@@ -235,11 +234,10 @@ class WebSocketExchange(Exchange):
 
     def _has_room(self) -> bool:
         """Return whether the application is near enough for more to be read."""
-        call = self._websocket
-        if self._delivered - call.consumed < self._window:
-            return True
-        call.reader_waits = True
-        return self._delivered - call.consumed < self._window  # it looked just before
+        window = self._call.inbound
+        if window.is_full:
+            window.waits = True  # before the look: the application takes, then looks here
+        return not window.is_full
 
     def _pending(self) -> bool:
         """Return whether TLS holds bytes that the socket is no longer ready for."""
@@ -262,12 +260,12 @@ class WebSocketExchange(Exchange):
             else:
                 key = "text" if isinstance(event.data, str) else "bytes"
                 message = {"type": "websocket.receive", key: event.data}
-                messages.append((message, event.size + BLOCK_OVERHEAD))
-                self._delivered += event.size + BLOCK_OVERHEAD
+                messages.append((message, event.size))
+                self._call.inbound.put(event.size)
         if messages:
-            self._handle.call_soon(partial(self._websocket.deliver_messages, messages))
+            self._handle.call_soon(partial(self._call.deliver, messages))
         if ended is not None:
-            self._handle.call_soon(partial(self._websocket.disconnect, ended.code, ended.reason))
+            self._handle.call_soon(partial(self._call.disconnect, ended.code, ended.reason))
             if ended.answer:
                 self._frames.clear()
             self._last(ended.answer)

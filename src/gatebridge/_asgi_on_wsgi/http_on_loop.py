@@ -1,0 +1,101 @@
+"""One HTTP request of `AsgiToWsgi`, as a call of the application on the event loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from queue import SimpleQueue
+from typing import Any
+
+from gatebridge._asgi_on_wsgi.call_on_loop import Call
+from gatebridge._asgi_on_wsgi.response_on_loop import Response
+from gatebridge._asgi_on_wsgi.thread_tasks import Part, ReadPart
+from gatebridge._concurrency.portal import Portal
+from gatebridge._protocol.order import Stage
+from gatebridge._protocol.presence import Presence
+from gatebridge.errors import ClientDisconnected
+from gatebridge.types import ASGIApplication, Receive, ReceiveMessage, Send
+
+
+class _Body(Enum):
+    """How far the application is with the request's body."""
+
+    MORE = "there is more than was read, and nobody reads it"
+    ASKED = "the thread was asked to read a part"
+    RECEIVED = "the application has received all of it"
+    CUT_SHORT = "there will be no further part"
+
+
+class HttpCall(Call):
+    """The call for one HTTP request.
+
+    Args:
+        app: The ASGI application.
+        scope: The request's.
+        part: The first part of the request's body, if it was read already.
+        portal: To the event loop.
+        window_bytes: How much of the response may wait for the thread.
+        ended: Called with this call when its task has ended.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApplication,
+        scope: dict[str, Any],
+        part: Part | None,
+        portal: Portal,
+        window_bytes: int,
+        ended: Callable[[Call], object],
+    ) -> None:
+        # The application may change the scope, as a middleware does that makes a GET of a HEAD.
+        method: str = scope["method"]
+        response = Response(
+            portal.handle,
+            SimpleQueue(),
+            (method, scope["path"]),
+            method,
+            scope["extensions"],
+            window_bytes,
+        )
+        super().__init__(app, scope, response, portal, ended)
+        self._parts = deque(() if part is None else (part,))
+        self._body = _Body.MORE
+
+    def _callables(self) -> tuple[Receive, Send]:
+        return self._receive, self.response.send
+
+    async def _receive(self) -> ReceiveMessage:
+        """Return the next part of the body, then wait for the end (ASGI HTTP 2.5 "Request")."""
+        response = self.response
+        while response.stage is not Stage.COMPLETE and response.client is Presence.HERE:
+            if self._parts:
+                part, more = self._parts.popleft()
+                if not more:
+                    self._body = _Body.RECEIVED
+                return {"type": "http.request", "body": part, "more_body": more}
+            if self._body is _Body.CUT_SHORT:
+                break
+            if self._body is _Body.MORE:
+                self._body = _Body.ASKED
+                response.tasks.put(ReadPart(self._deliver))
+            await response.change()
+        response.told = True
+        return {"type": "http.disconnect"}
+
+    def _deliver(self, part: Part | None) -> None:
+        """Be given a part of the body; None if there will be no further one."""
+        if part is None:
+            self._body = _Body.CUT_SHORT
+        else:
+            self._body = _Body.MORE
+            self._parts.append(part)
+        self.response.wake()
+
+    def _is_complete(self) -> bool:
+        return self.response.stage is Stage.COMPLETE
+
+    def _conclude(self, error: BaseException | None) -> None:
+        if error is None and self._body is _Body.CUT_SHORT and self.response.told:
+            error = ClientDisconnected("wsgi.input")
+        self.response.fail(self.response.missing_part() if error is None else error)

@@ -1,0 +1,371 @@
+"""The response of an ASGI application, on its way from the event loop to the server's thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container
+from enum import Enum
+from queue import SimpleQueue
+
+from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Task
+from gatebridge._concurrency.loop import LoopHandle, Signal
+from gatebridge._protocol.length import (
+    NO_CONTENT,
+    UNKNOWN,
+    BodyLength,
+    length_of_body,
+    wrong_length,
+)
+from gatebridge._protocol.order import AFTER, Stage, Step
+from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.window import BLOCK_OVERHEAD, Window
+from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
+from gatebridge._translate.response import WsgiHead
+from gatebridge._translate.text import request_line
+from gatebridge.errors import AsgiAppError, ClientDisconnected
+from gatebridge.types import Message
+
+_logger = logging.getLogger("gatebridge")
+
+_OUT_OF_ORDER = {
+    **{(stage, Step.HEAD): "sent twice" for stage in Stage},
+    **{(Stage.NO_HEAD, step): "sent before http.response.start" for step in Step},
+    (Stage.BODY, Step.FILE): "sent after a part of the body",
+}
+
+
+class _File(Enum):
+    """What has become of a file that is the response's body."""
+
+    NONE = "there is none"
+    ASKED = "the thread was asked to open it"
+    SENT = "the thread sends it"
+
+
+class Response:
+    """The state of one response, and the ``send`` that the application is handed.
+
+    Args:
+        handle: Of the event loop.
+        tasks: For the server's thread.
+        request: Method and path, for the log.
+        method: The request's.
+        extensions: Those of the scope.
+        window_bytes: How much of the response may wait for the thread.
+
+    Attributes:
+        tasks: As given.
+        stage: How far the response has come.
+        head: What the application has sent as the head of its response; None before.
+        head_wanted: Whether the thread has waited for some time, and must be notified of a head at
+            once; written by the thread alone.
+        window: That of the body, from its first part on; the thread takes.
+        client: Whether the thread takes the response.
+        told: Whether the application knows that it takes no more.
+        failed: Whether the server gets an error in place of the rest.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_changed",
+        "_extensions",
+        "_file",
+        "_file_error",
+        "_handle",
+        "_ignored",
+        "_length",
+        "_method",
+        "_request",
+        "_window_bytes",
+        "client",
+        "failed",
+        "head",
+        "head_wanted",
+        "stage",
+        "tasks",
+        "told",
+        "window",
+    )
+
+    def __init__(
+        self,
+        handle: LoopHandle,
+        tasks: SimpleQueue[Task],
+        request: tuple[str, str],
+        method: str,
+        extensions: Container[str],
+        window_bytes: int,
+    ) -> None:
+        self._handle = handle
+        self._request = request
+        self._method = method
+        self._extensions = extensions
+        self._window_bytes = window_bytes
+        self._changed: list[Signal] = []  # who waits for whatever changes
+        self._length: BodyLength = UNKNOWN
+        self._file = _File.NONE
+        self._file_error: AsgiAppError | None = None  # why it could not be opened
+        self._ignored = 0  # bytes sent after the end
+        self.tasks = tasks
+        self.stage = Stage.NO_HEAD
+        self.head: WsgiHead | None = None
+        self.head_wanted = False
+        self.window: Window | None = None
+        self.client = Presence.HERE
+        self.told = False
+        self.failed = False
+
+    def __str__(self) -> str:
+        return request_line(*self._request)
+
+    # --- what the application sends ---------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the response (ASGI HTTP 2.5 "Response Start", "Response Body").
+
+        Raises:
+            AsgiAppError: The message breaks the specification, or comes at the wrong time. It has
+                no effect, except that a body of the wrong length ends the response.
+            ClientDisconnected: The client left before the response was complete.
+        """
+        if self.client is not Presence.HERE:
+            raise self.disconnected()
+        kind = type_of(message)
+        if self.stage is Stage.COMPLETE:
+            self._ignore(kind, message)
+        elif kind == "http.response.body":
+            body = body_of(message)
+            step = Step.BLOCK if message.get("more_body", False) else Step.END
+            if self.stage <= Stage.HEAD:
+                self._begin(body, step)
+                return
+            if self.window is not None and self.window.is_full:
+                await self.until_room()
+            self._go_on(body, step)
+        elif kind == "http.response.start":
+            stage = self._stage_after(Step.HEAD, kind)
+            self.head = head_of(message)
+            self.stage = stage
+            if self.head_wanted:
+                self.tasks.put(HeadSent())
+            if message.get("trailers"):
+                _logger.debug("%s: trailers dropped: WSGI cannot carry them", self)
+        elif kind == "http.response.pathsend" and kind in self._extensions:
+            await self._send_file(path_of(message))
+        else:
+            self._send_other(kind, message)
+
+    def _send_other(self, kind: str, message: Message) -> None:
+        if kind == "http.response.early_hint" and kind in self._extensions:
+            links = links_of(message)
+            if links and self.stage <= Stage.HEAD:
+                self.tasks.put(links)
+        elif kind == "http.response.trailers":  # after the body they are ignored
+            raise AsgiAppError(kind, "sent before the end of the body")
+        else:
+            raise AsgiAppError("type", f"not a message of an HTTP response: {kind!r:.80}")
+
+    def _stage_after(self, step: Step, kind: str) -> Stage:
+        """Return where a step leads to, if this is the time for it."""
+        stage = AFTER.get((self.stage, step))
+        if stage is None:
+            raise AsgiAppError(kind, _OUT_OF_ORDER[self.stage, step])
+        return stage
+
+    def _begin(self, body: bytes, step: Step) -> None:
+        """Let the thread begin the response."""
+        self._refuse_beside_file()
+        stage = self._stage_after(step, "http.response.body")
+        assert self.head is not None
+        length = self._length_after(self.head)
+        if length is NO_CONTENT:
+            body, stage = b"", Stage.COMPLETE
+        else:
+            length.take(body)
+            if missing := _fault(length, step):
+                raise wrong_length(AsgiAppError, missing)
+        self._length = length
+        more = stage is not Stage.COMPLETE
+        if more:
+            self.window = Window(self._window_bytes)
+            if body:  # an empty one takes no room
+                self.window.put(len(body))
+        self._advance(stage)
+        self.tasks.put(Begin(self.head, body, more))
+
+    def _go_on(self, body: bytes, step: Step) -> None:
+        """Give the thread another block, or the end."""
+        self._refuse_beside_file()
+        allowed = self._length.take(body)
+        missing = _fault(self._length, step)
+        if missing:
+            body = allowed
+        if body:
+            assert self.window is not None
+            self.window.put(len(body))
+            self.tasks.put(body)
+        if missing:
+            self.failed = True
+            error = wrong_length(AsgiAppError, missing)
+            try:
+                self.fail(error)
+                raise error
+            finally:
+                del error  # no cycle through the traceback's frames
+        self._advance(AFTER[self.stage, step])
+        if step is Step.END:
+            self.tasks.put(None)
+
+    async def _send_file(self, path: str) -> None:
+        kind = "http.response.pathsend"
+        if self._file is _File.ASKED:
+            raise AsgiAppError(kind, "sent after a part of the body")
+        self._stage_after(Step.FILE, kind)
+        assert self.head is not None
+        if self._length_after(self.head) is NO_CONTENT:
+            self._begin(b"", Step.END)
+            return
+        self._file = _File.ASKED
+        self.tasks.put(OpenFile(self.head, path))
+        while self._file is _File.ASKED:
+            await self.change()
+            if self.client is not Presence.HERE:
+                raise self.disconnected()
+        error, self._file_error = self._file_error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # no cycle through the traceback's frames
+
+    def _refuse_beside_file(self) -> None:
+        if self._file is _File.ASKED:
+            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
+
+    def _length_after(self, head: WsgiHead) -> BodyLength:
+        return length_of_body(head.length, int(head.status[:3]), self._method)
+
+    def _advance(self, stage: Stage) -> None:
+        self.stage = stage
+        if stage is Stage.COMPLETE and self._changed:
+            self.wake()
+
+    def _ignore(self, kind: str, message: Message) -> None:
+        if self._file is _File.SENT and kind in ("http.response.body", "http.response.pathsend"):
+            raise AsgiAppError(kind, "sent after http.response.pathsend")
+        # Nobody takes it, so that nothing but this would ever stop an endless stream.
+        try:
+            self._ignored += len(body_of(message))
+        except AsgiAppError:
+            pass  # nothing counts any more
+        self._ignored += BLOCK_OVERHEAD
+        if self._ignored > self._window_bytes:
+            self.told = True
+            raise ClientDisconnected("send", "the response was complete long before")
+
+    # --- what the thread says, on the loop --------------------------------------------------------
+
+    def begin_alone(self) -> None:
+        """Begin the response with its head: the thread has waited for a body long enough."""
+        if (
+            self.stage is Stage.HEAD
+            and self._file is not _File.ASKED
+            and self.client is Presence.HERE
+        ):
+            self._begin(b"", Step.SEND_HEAD)
+
+    def file_opened(self, error: AsgiAppError | None) -> None:
+        """Be told that the thread sends the file, or why it cannot be sent."""
+        self._file_error = error
+        if error is None:
+            self._file = _File.SENT
+            self.stage = Stage.COMPLETE
+        else:
+            self._file = _File.NONE
+        self.wake()
+
+    def closed(self) -> None:
+        """Be told that the server closed the response before its end."""
+        if self._length.missing == 0 and not (self.window and self.window.on_their_way):
+            # It has all that was declared: many servers then do not ask for more.
+            self._advance(Stage.COMPLETE)
+        elif self.client is Presence.HERE:
+            _logger.info("%s: the client left before the end of the response", self)
+            self.depart()
+
+    def depart(self) -> None:
+        """Be told that the thread takes no more of the response."""
+        self.client = Presence.LEFT
+        self.wake()
+
+    # --- how it ends without being complete -------------------------------------------------------
+
+    def missing_part(self) -> AsgiAppError:
+        """Return the error of an application that has returned although something is missing."""
+        if self.head is None:
+            return AsgiAppError("http.response.start", "missing at the application's return")
+        reason = "the last one, without more_body, is missing at the application's return"
+        return AsgiAppError("http.response.body", reason)
+
+    def fail(self, error: BaseException) -> None:
+        """Let the thread raise why the response does not become whole."""
+        error = _raisable(error)
+        name = type(error).__qualname__  # the server logs the rest
+        phase = "after" if self.stage > Stage.HEAD else "before"
+        _logger.info("%s: %s %s the response had begun", self, name, phase)
+        self.told = True
+        self.depart()
+        self.tasks.put(error)
+
+    def disconnected(self) -> ClientDisconnected:
+        """Return what to raise in the application, which then knows that its client left."""
+        self.told = True
+        return ClientDisconnected("send")
+
+    # --- what changes -----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Let the application look again at what it waits for."""
+        for signal in self._changed:
+            signal.set()
+
+    async def change(self) -> None:
+        """Wait until `wake` is called."""
+        signal = self._handle.new_signal()
+        self._changed.append(signal)
+        try:
+            await signal.wait()
+        finally:
+            self._changed.remove(signal)
+
+    async def until_room(self) -> None:
+        """Wait until the thread has taken enough of what waits for it.
+
+        Raises:
+            ClientDisconnected: Nobody takes more.
+        """
+        window = self.window
+        assert window is not None
+        while window.is_full:
+            window.waits = True
+            if window.is_half_empty:
+                break  # the thread looked just before
+            await self.change()
+            if self.client is not Presence.HERE or self.stage is Stage.COMPLETE:
+                raise self.disconnected()
+
+
+def _fault(length: BodyLength, step: Step) -> int:
+    """Return how many bytes the body lacks at its end; or has too many, as a negative number."""
+    missing = length.missing or 0
+    return missing if missing < 0 or step is Step.END else 0
+
+
+def _raisable(error: BaseException) -> Exception:
+    """Return the error as the server's thread may raise it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    # These would end the server's worker, or its loop over blocks.
+    fitting = AsgiAppError("application", f"raised {type(error).__name__}, which may not leave it")
+    fitting.__cause__ = error
+    return fitting

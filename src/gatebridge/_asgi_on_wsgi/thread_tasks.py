@@ -1,0 +1,46 @@
+"""What the event loop asks of the server's thread, which is the only one that touches the server.
+
+The tasks of one request go through a queue; the thread answers by callbacks on the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BufferedReader
+from typing import NamedTuple, TypeAlias
+
+from gatebridge._translate.response import WsgiHead
+
+Part: TypeAlias = tuple[bytes, bool]
+"""A part of the request's body, and whether more follows."""
+
+
+class Begin(NamedTuple):
+    """Begin the response: its head, its first block or all of it, whether more follows."""
+
+    head: WsgiHead
+    body: bytes | BufferedReader
+    more: bool
+
+
+class ReadPart(NamedTuple):
+    """Read the next part of the request's body; None says that there will be none."""
+
+    deliver: Callable[[Part | None], None]
+
+
+class OpenFile(NamedTuple):
+    """Open the file that is the response's body."""
+
+    head: WsgiHead
+    path: str
+
+
+class HeadSent(NamedTuple):
+    """Wait for a body no longer than usual: the application has sent its head."""
+
+
+Task: TypeAlias = (
+    Begin | bytes | BaseException | ReadPart | HeadSent | OpenFile | list[tuple[str, str]] | None
+)
+"""One of the above; or give out a block, raise an error, send early hints, end the response."""
