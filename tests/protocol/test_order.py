@@ -10,7 +10,7 @@ from gatebridge._protocol.order import AFTER, Stage, Step
 
 # A second statement of the rules: at which stages each step is right.
 RIGHT_AT = {
-    Step.HEAD: {Stage.NO_HEAD},
+    Step.GIVE_HEAD: {Stage.NO_HEAD},
     Step.OTHER_HEAD: {Stage.NO_HEAD, Stage.HEAD},
     Step.SEND_HEAD: {Stage.HEAD},
     Step.BLOCK: {Stage.HEAD, Stage.HEAD_SENT, Stage.BODY},
@@ -18,7 +18,7 @@ RIGHT_AT = {
     Step.FILE: {Stage.HEAD, Stage.HEAD_SENT},
 }
 LEADS_TO = {
-    Step.HEAD: Stage.HEAD,
+    Step.GIVE_HEAD: Stage.HEAD,
     Step.OTHER_HEAD: Stage.HEAD,
     Step.SEND_HEAD: Stage.HEAD_SENT,
     Step.BLOCK: Stage.BODY,

@@ -29,7 +29,7 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
     refuse_at_exit,
 )
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
-from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest, refuse
+from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest, return_refusal
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
@@ -58,7 +58,7 @@ _OPEN = Phase.OPEN
 _FOREVER = 1e6  # seconds, which are eleven days
 
 
-class _Process:
+class _ProcessState:
     """What an adapter has in one process."""
 
     def __init__(self) -> None:
@@ -189,7 +189,7 @@ class AsgiToWsgi:
         # There is a limit to what a queue, and more so a selector, can be told.
         self._response_timeout = None if (response_timeout or 0) > _FOREVER else response_timeout
         self._numbers = f"{backend=}, {lifespan=}, {response_timeout=}, {max_body_size=}"
-        self._processes = PerProcess(_Process)
+        self._processes = PerProcess(_ProcessState)
         expect_requests()
 
     def __repr__(self) -> str:
@@ -221,7 +221,7 @@ class AsgiToWsgi:
             else:
                 call, respond = self._websocket(environ, session, raw)
         except RequestError as exc:
-            return refuse(environ, start_response, exc)
+            return return_refusal(environ, start_response, exc)
         except HostError:
             request = request_line(environ.get("REQUEST_METHOD"), environ.get("PATH_INFO"))
             _logger.info("%s: HostError before the application was called", request)

@@ -18,7 +18,7 @@ from typing import Any
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
 from gatebridge._concurrency.loop import context_for_thread
 from gatebridge._concurrency.portal import Portal
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.presence import HERE
 from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from
 from gatebridge.errors import AsgiAppError, GatebridgeError, UnavailableError
 from gatebridge.types import ASGIApplication, Receive, Send
@@ -33,6 +33,9 @@ class _Task(Enum):
     RUNS = "it runs"
     CUT_OFF = "it was cancelled, and has not ended"
     ENDED = "it has ended, or will never start"
+
+
+_NEW, _RUNS, _CUT_OFF, _ENDED = _Task
 
 
 class Call(ABC):
@@ -63,7 +66,7 @@ class Call(ABC):
         self._portal = portal
         self._ended = ended
         self._context: Context = context_for_thread()
-        self._task = _Task.NEW
+        self._task = _NEW
         self._cancel: Callable[[], object] | None = None
 
     def __str__(self) -> str:
@@ -77,20 +80,20 @@ class Call(ABC):
 
     def start(self) -> None:
         """Start the task, unless it was cut off before."""
-        if self._task is not _Task.NEW:
+        if self._task is not _NEW:
             return
         if self._portal.ended:
             self._end()
             self.lost()
             return
-        self._task = _Task.RUNS
+        self._task = _RUNS
         cancel = self._portal.spawn(self._run, self._context)
-        if self._task is _Task.RUNS:  # an eager task may have ended by now
+        if self._task is _RUNS:  # an eager task may have ended by now
             self._cancel = cancel
 
     def abandon(self) -> None:
         """Forget the call if it was not started; its thread was interrupted just about then."""
-        if self._task is _Task.NEW:
+        if self._task is _NEW:
             self._end()
 
     async def _run(self) -> None:
@@ -108,21 +111,21 @@ class Call(ABC):
 
     def _finish(self, error: BaseException | None) -> None:
         """Report how the task ended."""
-        was_cut_off = self._task is _Task.CUT_OFF
+        was_cut_off = self._task is _CUT_OFF
         self._end()
-        if not (self._is_complete() or self.response.client is not Presence.HERE):
+        if not (self._is_complete() or self.response.client is not HERE):
             self._conclude(error)
         elif error is not None:
             self._log(error, was_cut_off=was_cut_off)
 
     def _end(self) -> None:
-        self._task = _Task.ENDED
+        self._task = _ENDED
         self._cancel = None
         self._ended(self)
 
     def cut_off(self, why: GatebridgeError | None = None) -> None:
         """Cancel the task; the thread, if it waits, raises ``why``."""
-        if self._task is _Task.ENDED:
+        if self._task is _ENDED:
             return
         if not self._is_complete():
             self.response.depart()
@@ -131,7 +134,7 @@ class Call(ABC):
         if self._cancel is None:  # its thread is just about to have it started
             self._end()
         else:
-            self._task = _Task.CUT_OFF
+            self._task = _CUT_OFF
             self._cancel()
 
     def lost(self) -> None:
@@ -153,7 +156,7 @@ class Call(ABC):
             when = "after it was cancelled"
         elif response.failed:
             when = "after its response had failed"
-        elif response.client is not Presence.HERE:
+        elif response.client is not HERE:
             when = "after its client had disconnected"
         else:
             when = "after its response was complete"

@@ -12,8 +12,8 @@ from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
 from gatebridge._asgi_on_wsgi.thread_tasks import Part, ReadPart
 from gatebridge._concurrency.portal import Portal
-from gatebridge._protocol.order import Stage
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.order import COMPLETE
+from gatebridge._protocol.presence import HERE
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import ASGIApplication, Receive, ReceiveMessage, Send
 
@@ -25,6 +25,9 @@ class _Body(Enum):
     ASKED = "the thread was asked to read a part"
     RECEIVED = "the application has received all of it"
     CUT_SHORT = "there will be no further part"
+
+
+_MORE, _ASKED, _RECEIVED, _CUT_SHORT = _Body
 
 
 class HttpCall(Call):
@@ -60,7 +63,7 @@ class HttpCall(Call):
         )
         super().__init__(app, scope, response, portal, ended)
         self._parts = deque(() if part is None else (part,))
-        self._body = _Body.MORE
+        self._body = _MORE
 
     def _callables(self) -> tuple[Receive, Send]:
         return self._receive, self.response.send
@@ -68,16 +71,16 @@ class HttpCall(Call):
     async def _receive(self) -> ReceiveMessage:
         """Return the next part of the body, then wait for the end (ASGI HTTP 2.5 "Request")."""
         response = self.response
-        while response.stage is not Stage.COMPLETE and response.client is Presence.HERE:
+        while response.stage is not COMPLETE and response.client is HERE:
             if self._parts:
                 part, more = self._parts.popleft()
                 if not more:
-                    self._body = _Body.RECEIVED
+                    self._body = _RECEIVED
                 return {"type": "http.request", "body": part, "more_body": more}
-            if self._body is _Body.CUT_SHORT:
+            if self._body is _CUT_SHORT:
                 break
-            if self._body is _Body.MORE:
-                self._body = _Body.ASKED
+            if self._body is _MORE:
+                self._body = _ASKED
                 response.tasks.put(ReadPart(self._deliver))
             await response.change()
         response.told = True
@@ -86,16 +89,16 @@ class HttpCall(Call):
     def _deliver(self, part: Part | None) -> None:
         """Be given a part of the body; None if there will be no further one."""
         if part is None:
-            self._body = _Body.CUT_SHORT
+            self._body = _CUT_SHORT
         else:
-            self._body = _Body.MORE
+            self._body = _MORE
             self._parts.append(part)
         self.response.wake()
 
     def _is_complete(self) -> bool:
-        return self.response.stage is Stage.COMPLETE
+        return self.response.stage is COMPLETE
 
     def _conclude(self, error: BaseException | None) -> None:
-        if error is None and self._body is _Body.CUT_SHORT and self.response.told:
+        if error is None and self._body is _CUT_SHORT and self.response.told:
             error = ClientDisconnected("wsgi.input")
         self.response.fail(self.response.missing_part() if error is None else error)

@@ -51,6 +51,9 @@ class _State(IntEnum):
     """The server has the whole response, or left."""
 
 
+_WAITS, _BEGUN, _OVER = _State
+
+
 class WsgiRequest:
     """The server's thread at one request, and the iterable that it gives to the server.
 
@@ -62,7 +65,7 @@ class WsgiRequest:
         timeout: How many seconds the application may let this thread wait; None for any time.
     """
 
-    _state = _State.OVER  # in case that `__init__` is interrupted before its end, for `__del__`
+    _state = _OVER  # in case that `__init__` is interrupted before its end, for `__del__`
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class WsgiRequest:
         self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
         self._reported = False  # the call has logged the error that is raised here
-        self._state = _State.WAITS
+        self._state = _WAITS
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response as soon as there is one, and return its body.
@@ -101,14 +104,14 @@ class WsgiRequest:
             refused, self._refusal = exc is self._refusal, None
             if refused and isinstance(exc, RequestBodyError):
                 self.leave()
-                return refuse(self._environ, start_response, exc)
+                return return_refusal(self._environ, start_response, exc)
             self._break_off(exc)
             raise
-        self._state = _State.BEGUN
+        self._state = _BEGUN
         try:
             start_response(head.status, head.headers)
             if isinstance(body, BufferedReader):
-                self._state = _State.OVER
+                self._state = _OVER
                 return self._wrap(body)
         except BaseException as exc:
             if isinstance(body, BufferedReader):
@@ -122,7 +125,7 @@ class WsgiRequest:
             else:
                 self._ahead.append(task)
         if not more:
-            self._state = _State.OVER
+            self._state = _OVER
             return [body] if body else []
         self._ahead.appendleft(body)  # also an empty one, at which servers send the headers
         return self
@@ -137,7 +140,7 @@ class WsgiRequest:
             StopIteration: The response is complete, or was closed.
             Exception: As `respond`.
         """
-        if self._state is _State.OVER:
+        if self._state is _OVER:
             raise StopIteration
         try:
             block = self._next()
@@ -145,7 +148,7 @@ class WsgiRequest:
             self._break_off(exc)
             raise
         if block is None:
-            self._state = _State.OVER
+            self._state = _OVER
             raise StopIteration
         assert isinstance(block, bytes)
         window = self._response.window
@@ -166,7 +169,7 @@ class WsgiRequest:
 
     def end(self) -> None:
         """Give the server nothing more: the response is over, or the connection somebody else's."""
-        self._state = _State.OVER
+        self._state = _OVER
 
     def put_back(self, task: Task) -> None:
         """Do a task that was taken from the queue already, before all others."""
@@ -176,13 +179,13 @@ class WsgiRequest:
         """Take no more because of an error, which the server is about to get."""
         if not self._reported:
             name = type(error).__qualname__
-            phase = "before" if self._state is _State.WAITS else "after"
+            phase = "before" if self._state is _WAITS else "after"
             _logger.info("%s: %s %s the response had begun", self._call, name, phase)
         self.leave()
 
     def _leave(self, notify: Callable[[], None]) -> None:
         """Stop reading the response, and notify the call on its event loop."""
-        if self._state is _State.OVER:
+        if self._state is _OVER:
             return
         self._tasks.put(None)  # the end for a thread that waits, if this is another one
         self._handle.call_soon(notify)
@@ -213,18 +216,18 @@ class WsgiRequest:
                 file = self._open(task)
                 if file is None:
                     continue  # the application has the error
-                if self._state is _State.WAITS:
+                if self._state is _WAITS:
                     return Begin(task.head, file, more=False)
                 self._ahead.append(file)  # the head went ahead
             elif isinstance(task, BufferedReader):
                 return self._block_of(task)
-            elif self._state is _State.WAITS and not isinstance(task, HeadSent):
+            elif self._state is _WAITS and not isinstance(task, HeadSent):
                 self._environ["wsgi.early_hints"](task)
 
     def _take(self) -> Task:
         """Wait for what the call wants next; ask for the head alone if no body follows it."""
         response, tasks, seconds = self._response, self._tasks, self._timeout
-        while self._state is _State.WAITS and (seconds is None or seconds > _HEAD_SECONDS):
+        while self._state is _WAITS and (seconds is None or seconds > _HEAD_SECONDS):
             has_head = response.head is not None
             try:
                 return tasks.get(True, _HEAD_SECONDS)
@@ -259,7 +262,7 @@ class WsgiRequest:
         except HostError:
             raise
         except RequestBodyError as exc:
-            if exc.status == 413 and self._state is _State.WAITS:
+            if exc.status == 413 and self._state is _WAITS:
                 self._refusal = exc
                 raise
             _logger.debug("%s: %s", self._call, exc)
@@ -286,7 +289,7 @@ class WsgiRequest:
             block = file.read(BLOCK_BYTES)
             last = not (block and file.peek(1))
         finally:
-            if last or self._state is _State.OVER:
+            if last or self._state is _OVER:
                 file.close()
             else:
                 self._ahead.append(file)
@@ -301,7 +304,7 @@ class WsgiRequest:
         return (wrapper if callable(wrapper) else FileWrapper)(file, BLOCK_BYTES)
 
 
-def refuse(
+def return_refusal(
     environ: WSGIEnvironment, start_response: StartResponse, error: RequestError
 ) -> list[bytes]:
     """Refuse a request, and say why in one line."""

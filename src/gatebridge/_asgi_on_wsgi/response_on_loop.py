@@ -16,8 +16,21 @@ from gatebridge._protocol.length import (
     length_of_body,
     wrong_length,
 )
-from gatebridge._protocol.order import AFTER, Stage, Step
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.order import (
+    AFTER,
+    BLOCK,
+    BODY,
+    COMPLETE,
+    END,
+    FILE,
+    GIVE_HEAD,
+    HEAD,
+    NO_HEAD,
+    SEND_HEAD,
+    Stage,
+    Step,
+)
+from gatebridge._protocol.presence import HERE, LEFT
 from gatebridge._protocol.window import BLOCK_OVERHEAD, Window
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.response import WsgiHead
@@ -28,9 +41,9 @@ from gatebridge.types import Message
 _logger = logging.getLogger("gatebridge")
 
 _OUT_OF_ORDER = {
-    **{(stage, Step.HEAD): "sent twice" for stage in Stage},
-    **{(Stage.NO_HEAD, step): "sent before http.response.start" for step in Step},
-    (Stage.BODY, Step.FILE): "sent after a part of the body",
+    **{(stage, GIVE_HEAD): "sent twice" for stage in Stage},
+    **{(NO_HEAD, step): "sent before http.response.start" for step in Step},
+    (BODY, FILE): "sent after a part of the body",
 }
 
 
@@ -40,6 +53,9 @@ class _File(Enum):
     NONE = "there is none"
     ASKED = "the thread was asked to open it"
     SENT = "the thread sends it"
+
+
+_FILE_NONE, _FILE_ASKED, _FILE_SENT = _File
 
 
 class Response:
@@ -103,15 +119,15 @@ class Response:
         self._window_bytes = window_bytes
         self._changed: list[Signal] = []  # who waits for whatever changes
         self._length: BodyLength = UNKNOWN
-        self._file = _File.NONE
+        self._file = _FILE_NONE
         self._file_error: AsgiAppError | None = None  # why it could not be opened
         self._ignored = 0  # bytes sent after the end
         self.tasks = tasks
-        self.stage = Stage.NO_HEAD
+        self.stage = NO_HEAD
         self.head: WsgiHead | None = None
         self.head_wanted = False
         self.window: Window | None = None
-        self.client = Presence.HERE
+        self.client = HERE
         self.told = False
         self.failed = False
 
@@ -128,22 +144,22 @@ class Response:
                 no effect, except that a body of the wrong length ends the response.
             ClientDisconnected: The client left before the response was complete.
         """
-        if self.client is not Presence.HERE:
+        if self.client is not HERE:
             raise self.disconnected()
         kind = type_of(message)
-        if self.stage is Stage.COMPLETE:
+        if self.stage is COMPLETE:
             self._ignore(kind, message)
         elif kind == "http.response.body":
             body = body_of(message)
-            step = Step.BLOCK if message.get("more_body", False) else Step.END
-            if self.stage <= Stage.HEAD:
+            step = BLOCK if message.get("more_body", False) else END
+            if self.stage <= HEAD:
                 self._begin(body, step)
                 return
             if self.window is not None and self.window.is_full:
                 await self.until_room()
             self._go_on(body, step)
         elif kind == "http.response.start":
-            stage = self._stage_after(Step.HEAD, kind)
+            stage = self._stage_after(GIVE_HEAD, kind)
             self.head = head_of(message)
             self.stage = stage
             if self.head_wanted:
@@ -158,7 +174,7 @@ class Response:
     def _send_other(self, kind: str, message: Message) -> None:
         if kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)
-            if links and self.stage <= Stage.HEAD:
+            if links and self.stage <= HEAD:
                 self.tasks.put(links)
         elif kind == "http.response.trailers":  # after the body they are ignored
             raise AsgiAppError(kind, "sent before the end of the body")
@@ -167,35 +183,38 @@ class Response:
 
     def _stage_after(self, step: Step, kind: str) -> Stage:
         """Return where a step leads to, if this is the time for it."""
-        stage = AFTER.get((self.stage, step))
-        if stage is None:
-            raise AsgiAppError(kind, _OUT_OF_ORDER[self.stage, step])
-        return stage
+        try:
+            return AFTER[self.stage, step]
+        except KeyError:
+            raise AsgiAppError(kind, _OUT_OF_ORDER[self.stage, step]) from None
 
     def _begin(self, body: bytes, step: Step) -> None:
         """Let the thread begin the response."""
-        self._refuse_beside_file()
+        if self._file is _FILE_ASKED:
+            raise _beside_file()
         stage = self._stage_after(step, "http.response.body")
-        assert self.head is not None
-        length = self._length_after(self.head)
+        head = self.head
+        assert head is not None
+        length = self._length_after(head)
         if length is NO_CONTENT:
-            body, stage = b"", Stage.COMPLETE
-        else:
+            body, stage = b"", COMPLETE
+        elif length is not UNKNOWN:
             length.take(body)
             if missing := _fault(length, step):
                 raise wrong_length(AsgiAppError, missing)
         self._length = length
-        more = stage is not Stage.COMPLETE
+        more = stage is not COMPLETE
         if more:
             self.window = Window(self._window_bytes)
             if body:  # an empty one takes no room
                 self.window.put(len(body))
         self._advance(stage)
-        self.tasks.put(Begin(self.head, body, more))
+        self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, step: Step) -> None:
         """Give the thread another block, or the end."""
-        self._refuse_beside_file()
+        if self._file is _FILE_ASKED:
+            raise _beside_file()
         allowed = self._length.take(body)
         missing = _fault(self._length, step)
         if missing:
@@ -213,23 +232,23 @@ class Response:
             finally:
                 del error  # no cycle through the traceback's frames
         self._advance(AFTER[self.stage, step])
-        if step is Step.END:
+        if step is END:
             self.tasks.put(None)
 
     async def _send_file(self, path: str) -> None:
         kind = "http.response.pathsend"
-        if self._file is _File.ASKED:
+        if self._file is _FILE_ASKED:
             raise AsgiAppError(kind, "sent after a part of the body")
-        self._stage_after(Step.FILE, kind)
+        self._stage_after(FILE, kind)
         assert self.head is not None
         if self._length_after(self.head) is NO_CONTENT:
-            self._begin(b"", Step.END)
+            self._begin(b"", END)
             return
-        self._file = _File.ASKED
+        self._file = _FILE_ASKED
         self.tasks.put(OpenFile(self.head, path))
-        while self._file is _File.ASKED:
+        while self._file is _FILE_ASKED:
             await self.change()
-            if self.client is not Presence.HERE:
+            if self.client is not HERE:
                 raise self.disconnected()
         error, self._file_error = self._file_error, None
         try:
@@ -238,20 +257,16 @@ class Response:
         finally:
             del error  # no cycle through the traceback's frames
 
-    def _refuse_beside_file(self) -> None:
-        if self._file is _File.ASKED:
-            raise AsgiAppError("http.response.body", "sent during http.response.pathsend")
-
     def _length_after(self, head: WsgiHead) -> BodyLength:
         return length_of_body(head.length, int(head.status[:3]), self._method)
 
     def _advance(self, stage: Stage) -> None:
         self.stage = stage
-        if stage is Stage.COMPLETE and self._changed:
+        if stage is COMPLETE and self._changed:
             self.wake()
 
     def _ignore(self, kind: str, message: Message) -> None:
-        if self._file is _File.SENT and kind in ("http.response.body", "http.response.pathsend"):
+        if self._file is _FILE_SENT and kind in ("http.response.body", "http.response.pathsend"):
             raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
         try:
@@ -267,35 +282,31 @@ class Response:
 
     def begin_alone(self) -> None:
         """Begin the response with its head: the thread has waited for a body long enough."""
-        if (
-            self.stage is Stage.HEAD
-            and self._file is not _File.ASKED
-            and self.client is Presence.HERE
-        ):
-            self._begin(b"", Step.SEND_HEAD)
+        if self.stage is HEAD and self._file is not _FILE_ASKED and self.client is HERE:
+            self._begin(b"", SEND_HEAD)
 
     def file_opened(self, error: AsgiAppError | None) -> None:
         """Be told that the thread sends the file, or why it cannot be sent."""
         self._file_error = error
         if error is None:
-            self._file = _File.SENT
-            self.stage = Stage.COMPLETE
+            self._file = _FILE_SENT
+            self.stage = COMPLETE
         else:
-            self._file = _File.NONE
+            self._file = _FILE_NONE
         self.wake()
 
     def closed(self) -> None:
         """Be told that the server closed the response before its end."""
         if self._length.missing == 0 and not (self.window and self.window.on_their_way):
             # It has all that was declared: many servers then do not ask for more.
-            self._advance(Stage.COMPLETE)
-        elif self.client is Presence.HERE:
+            self._advance(COMPLETE)
+        elif self.client is HERE:
             _logger.info("%s: the client left before the end of the response", self)
             self.depart()
 
     def depart(self) -> None:
         """Be told that the thread takes no more of the response."""
-        self.client = Presence.LEFT
+        self.client = LEFT
         self.wake()
 
     # --- how it ends without being complete -------------------------------------------------------
@@ -311,7 +322,7 @@ class Response:
         """Let the thread raise why the response does not become whole."""
         error = _raisable(error)
         name = type(error).__qualname__  # the server logs the rest
-        phase = "after" if self.stage > Stage.HEAD else "before"
+        phase = "after" if self.stage > HEAD else "before"
         _logger.info("%s: %s %s the response had begun", self, name, phase)
         self.told = True
         self.depart()
@@ -351,14 +362,18 @@ class Response:
             if window.is_half_empty:
                 break  # the thread looked just before
             await self.change()
-            if self.client is not Presence.HERE or self.stage is Stage.COMPLETE:
+            if self.client is not HERE or self.stage is COMPLETE:
                 raise self.disconnected()
+
+
+def _beside_file() -> AsgiAppError:
+    return AsgiAppError("http.response.body", "sent during http.response.pathsend")
 
 
 def _fault(length: BodyLength, step: Step) -> int:
     """Return how many bytes the body lacks at its end; or has too many, as a negative number."""
     missing = length.missing or 0
-    return missing if missing < 0 or step is Step.END else 0
+    return missing if missing < 0 or step is END else 0
 
 
 def _raisable(error: BaseException) -> Exception:

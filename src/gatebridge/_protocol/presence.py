@@ -15,3 +15,7 @@ class Presence(IntEnum):
     """Nothing more is sent: the client is gone, or the request is over."""
     LOST = 3
     """The event loop has ended, so that nobody ever asks for more."""
+
+
+# By names of their own, as the stages of a response.
+HERE, LEFT, CLOSED, LOST = Presence

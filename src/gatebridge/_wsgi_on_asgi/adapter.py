@@ -21,7 +21,7 @@ from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
 from gatebridge._wsgi_on_asgi.notices import Notices
-from gatebridge._wsgi_on_asgi.request_on_loop import Exchange, Limits, answer
+from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest, Limits, send_refusal
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
@@ -173,14 +173,14 @@ class WsgiToAsgi:
                     duplicate_header_limit=self._duplicate_header_limit,
                 )
             except RequestError as exc:
-                await answer(scope, send, exc.status, str(exc))
+                await send_refusal(scope, send, exc.status, str(exc))
                 return
             except HostError:
                 request = request_line(scope.get("method"), scope.get("path"))
                 _logger.info("%s: HostError before the application was called", request)
                 raise
             environ.update(self._extra_environ)
-            await Exchange(
+            await AsgiRequest(
                 self.app,
                 environ,
                 self._pool,

@@ -18,7 +18,21 @@ from gatebridge._protocol.length import (
     length_of_body,
     wrong_length,
 )
-from gatebridge._protocol.order import AFTER, Stage, Step
+from gatebridge._protocol.order import (
+    AFTER,
+    BLOCK,
+    BODY,
+    COMPLETE,
+    END,
+    FILE,
+    GIVE_HEAD,
+    HEAD,
+    HEAD_SENT,
+    NO_HEAD,
+    OTHER_HEAD,
+    Stage,
+    Step,
+)
 from gatebridge._translate.response import ResponseHead, head_from_wsgi, header_value
 from gatebridge._wsgi_on_asgi.input import WsgiInput
 from gatebridge._wsgi_on_asgi.notices import Notices
@@ -35,12 +49,12 @@ from gatebridge.types import (
 )
 
 _OUT_OF_ORDER = {
-    **{(stage, Step.HEAD): ("start_response", "called again without exc_info") for stage in Stage},
+    **{(stage, GIVE_HEAD): ("start_response", "called again without exc_info") for stage in Stage},
     **{
-        (stage, Step.OTHER_HEAD): ("start_response", "called again after the headers were sent")
-        for stage in (Stage.HEAD_SENT, Stage.BODY, Stage.COMPLETE)
+        (stage, OTHER_HEAD): ("start_response", "called again after the headers were sent")
+        for stage in (HEAD_SENT, BODY, COMPLETE)
     },
-    (Stage.COMPLETE, Step.BLOCK): ("write", "called after the end of the response"),
+    (COMPLETE, BLOCK): ("write", "called after the end of the response"),
 }
 
 
@@ -83,7 +97,7 @@ class WsgiCall:
         self._input: WsgiInput | None = None
         self._head: ResponseHead | None = None  # also if the one that was given broke the rules
         self._length: BodyLength = UNKNOWN
-        self.stage = Stage.NO_HEAD
+        self.stage = NO_HEAD
         self.close_error: BaseException | None = None  # of an iterable that had failed already
         self.whole: tuple[HTTPSendMessage, ...] = ()  # left to be sent with the end of the call
 
@@ -105,7 +119,7 @@ class WsgiCall:
         """
         self._input = body
         iterable: Any = app(environ, self.start_response)
-        if type(iterable) in (list, tuple) and self.stage <= Stage.HEAD:
+        if type(iterable) in (list, tuple) and self.stage <= HEAD:
             self._send_whole(iterable)
             return
         try:
@@ -139,7 +153,7 @@ class WsgiCall:
             finally:
                 exc_info = None  # as in _replace
         else:
-            self._advance(Step.HEAD)
+            self._advance(GIVE_HEAD)
         head = head_from_wsgi(status, headers)
         if head.dropped or head.closes:
             self._treat_hop_by_hop(head)
@@ -149,10 +163,10 @@ class WsgiCall:
 
     def _advance(self, step: Step) -> None:
         """Take a step, if this is the time for it."""
-        stage = AFTER.get((self.stage, step))
-        if stage is None:
-            raise WsgiAppError(*_OUT_OF_ORDER[self.stage, step])
-        self.stage = stage
+        try:
+            self.stage = AFTER[self.stage, step]
+        except KeyError:
+            raise WsgiAppError(*_OUT_OF_ORDER[self.stage, step]) from None
 
     def _treat_hop_by_hop(self, head: ResponseHead) -> None:
         """Ask the server to close the connection if its protocol has that, and log the rest."""
@@ -167,19 +181,19 @@ class WsgiCall:
             raise WsgiAppError("exc_info", f"not what sys.exc_info() returns: {exc_info!r:.80}")
         _, error, traceback = exc_info
         try:
-            if self.stage > Stage.HEAD and isinstance(error, BaseException):
+            if self.stage > HEAD and isinstance(error, BaseException):
                 raise error.with_traceback(traceback)
-            self._advance(Step.OTHER_HEAD)
+            self._advance(OTHER_HEAD)
         finally:
             del exc_info, error, traceback  # no cycle through the traceback's frames
 
     def _write(self, block: bytes, /) -> None:
         """Send a block; it has gone out or is buffered when this returns (PEP 3333)."""
         _check_block(block)
-        if self.stage is not Stage.COMPLETE:
+        if self.stage is not COMPLETE:
             self._send_block(block)
         elif block and self._length is UNKNOWN:
-            self._advance(Step.BLOCK)  # which it cannot
+            self._advance(BLOCK)  # which it cannot
         else:
             self._length.take(block)
         missing = self._length.missing
@@ -202,29 +216,29 @@ class WsgiCall:
         for item in _iterate(result):
             block = _check_block(item)
             if block:
-                if self.stage is not Stage.COMPLETE:
+                if self.stage is not COMPLETE:
                     self._send_block(block)
-                if self.stage is Stage.COMPLETE:
+                if self.stage is COMPLETE:
                     break
         self._end()
 
     def _send_block(self, block: bytes) -> None:
         """Send one block, no further than the declared length."""
         block = self._length.take(block)
-        self._put(block, Step.END if self._length.reached else Step.BLOCK)
+        self._put(block, END if self._length.reached else BLOCK)
 
     def _end(self) -> None:
         """Complete the response, if it is as long as declared."""
-        if self.stage is Stage.COMPLETE:
+        if self.stage is COMPLETE:
             return
         if missing := self._length.missing:
             raise wrong_length(WsgiAppError, missing)
-        self._put(b"", Step.END)
+        self._put(b"", END)
 
     def _put(self, block: bytes, step: Step) -> None:
-        message = self._start() if self.stage <= Stage.HEAD else None
+        message = self._start() if self.stage <= HEAD else None
         self._advance(step)
-        self._channel.put(block, message=message, last=step is Step.END)
+        self._channel.put(block, message=message, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
@@ -242,12 +256,12 @@ class WsgiCall:
             body = body[: head.length]
             self._cut_off_surplus()
         start = self._start()
-        self._advance(Step.END)
+        self._advance(END)
         self.whole = start, {"type": "http.response.body", "body": body, "more_body": False}
 
     def _send_file(self, wrapper: FileWrapper) -> None:
         """Send a file by the server's own means, or else in large blocks."""
-        if self.stage <= Stage.HEAD and self._length is not NO_CONTENT:
+        if self.stage <= HEAD and self._length is not NO_CONTENT:
             head = self._require_head()
             file = regular_file(wrapper)
             if file is not None:
@@ -264,11 +278,11 @@ class WsgiCall:
                     message = file.path_message(count)
                 if message is not None and count:
                     start = self._start()
-                    self._advance(Step.FILE)
+                    self._advance(FILE)
                     self._channel.put(message=start)
                     self._channel.put_file(message)
                     return
-        if self.stage is not Stage.COMPLETE and self._length is not NO_CONTENT:
+        if self.stage is not COMPLETE and self._length is not NO_CONTENT:
             for block in wrapper.blocks(self._length.missing):
                 self._send_block(_check_block(block))
         self._end()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.presence import HERE
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.types import DisconnectFlag
 
@@ -50,7 +50,7 @@ class DepartureFlag(DisconnectFlag):
     def is_set(self) -> bool:
         """Return whether the client is gone."""
         self._watch()
-        return self._channel.presence is not Presence.HERE
+        return self._channel.presence is not HERE
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the client is gone; meanwhile the thread does not count against ``threads``.

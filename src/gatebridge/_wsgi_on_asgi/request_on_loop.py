@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
 import anyio
 
 from gatebridge._concurrency.loop import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
-from gatebridge._protocol.order import Stage
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.order import HEAD
+from gatebridge._protocol.presence import CLOSED, HERE, LOST
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
@@ -28,7 +28,7 @@ from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall
 from gatebridge._wsgi_on_asgi.departure import DepartureFlag
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.notices import Notices
-from gatebridge._wsgi_on_asgi.response_channel import Put, ResponseChannel
+from gatebridge._wsgi_on_asgi.response_channel import ALL, LAST, ResponseChannel
 from gatebridge._wsgi_on_asgi.spool import spool
 from gatebridge.errors import (
     ClientDisconnected,
@@ -69,7 +69,7 @@ class Limits(NamedTuple):
     spool_bodies: bool
 
 
-class Exchange:
+class AsgiRequest:
     """The state of one request, shared by the ASGI call and its worker; the worker's job.
 
     Args:
@@ -161,7 +161,7 @@ class Exchange:
         try:
             await self._serve()
         except Exception as exc:
-            phase = "after" if self._call.stage > Stage.HEAD else "before"
+            phase = "after" if self._call.stage > HEAD else "before"
             name = type(exc).__qualname__  # the server logs the rest
             _logger.info("%s: %s %s the response had begun", self, name, phase)
             raise
@@ -176,12 +176,12 @@ class Exchange:
                 return
             starts_now = self._pool.submit(self)
         except RequestError as exc:
-            await answer(self._scope, self._send, exc.status, str(exc))
+            await send_refusal(self._scope, self._send, exc.status, str(exc))
             return
         except (PoolFull, PoolClosed) as exc:
             full = isinstance(exc, PoolFull)
             reason = "too many requests are waiting" if full else "shutting down"
-            await answer(self._scope, self._send, 503, reason, _RETRY_AFTER)
+            await send_refusal(self._scope, self._send, 503, reason, _RETRY_AFTER)
             return
         try:
             # Nearly every request: the body is here, and the response soon comes in one piece.
@@ -195,10 +195,10 @@ class Exchange:
                 done = await self._send_response(if_complete=True)
             if not done:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(_without_traceback, [self._receive_rest])
+                    group.start_soon(_without_traceback, self._receive_rest)
                     await self._send_response()
                     group.cancel_scope.cancel()
-            if self._errors or self._channel.presence >= Presence.CLOSED:
+            if self._errors or self._channel.presence >= CLOSED:
                 await self._conclude()
         finally:
             self._leave()
@@ -252,7 +252,7 @@ class Exchange:
         while True:
             messages, finished = channel.take()
             for message in messages:
-                if channel.presence >= Presence.CLOSED:
+                if channel.presence >= CLOSED:
                     break
                 try:
                     await self._send(message)
@@ -263,9 +263,9 @@ class Exchange:
                         self._fail(exc)
             if finished:
                 return True
-            if channel.has < Put.ALL and (messages or if_complete):
+            if channel.has < ALL and (messages or if_complete):
                 self._watches = True
-                if self._call.stage > Stage.HEAD and self._input is not None:
+                if self._call.stage > HEAD and self._input is not None:
                     self._input.release()
             if if_complete and self._watches:
                 return False
@@ -297,12 +297,10 @@ class Exchange:
         if error is None and self._errors:
             error = self._errors.pop()
         try:
-            if self._channel.presence >= Presence.CLOSED and (
-                error is None or wsgi_app_lost_client(error)
-            ):
+            if self._channel.presence >= CLOSED and (error is None or wsgi_app_lost_client(error)):
                 self._log_departure(error)
-            elif isinstance(error, RequestError) and self._call.stage <= Stage.HEAD:
-                await answer(self._scope, self._send, error.status, str(error))
+            elif isinstance(error, RequestError) and self._call.stage <= HEAD:
+                await send_refusal(self._scope, self._send, error.status, str(error))
             elif error is not None:
                 raise error
         finally:
@@ -345,7 +343,7 @@ class Exchange:
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
         self._channel.leave()
-        if self._channel.has is not Put.LAST:
+        if self._channel.has is not LAST:
             self._disconnect()
         elif self._watches:  # looked at after the flags were set, so that nobody waits unseen
             self._channel.close()
@@ -361,7 +359,7 @@ class Exchange:
         try:
             if self._queued and self._loop.is_closed():  # while this waited for a thread
                 self._channel.lose()
-            elif self._channel.presence < Presence.CLOSED:
+            elif self._channel.presence < CLOSED:
                 environ["gatebridge.disconnected"] = DepartureFlag(self._channel, self._watch)
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
@@ -392,7 +390,7 @@ class Exchange:
         assert self._input is not None
         file, length = spool(self._input, self._limits.window_bytes)
         try:
-            if self._channel.presence < Presence.CLOSED:
+            if self._channel.presence < CLOSED:
                 environ["wsgi.input"] = file
                 self._declare(environ, length)
                 self._run(environ, None)
@@ -409,18 +407,18 @@ class Exchange:
     def _finish(self) -> None:
         """Hand over the end; the worker's last act."""
         self._channel.finish(self._call.whole)
-        if self._channel.presence is Presence.LOST and not self._left:
+        if self._channel.presence is LOST and not self._left:
             _logger.info("%s: the event loop has ended", self)
         if (
             self._left
-            or self._channel.presence is Presence.LOST
+            or self._channel.presence is LOST
             or (self._errors and self._loop.is_closed())
         ):
             self._log_lost_error()
 
     def _watch(self) -> None:
         """Watch for the client's departure from now on, if nobody does."""
-        if self._channel.presence is not Presence.HERE:
+        if self._channel.presence is not HERE:
             return
         if not self._watches:
             self._watches = True
@@ -438,21 +436,23 @@ class Exchange:
             _logger.error("%s: failed after its request had ended", self, exc_info=error)
 
 
-async def _without_traceback(calls: list[Any]) -> None:
+async def _without_traceback(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Make a call, and let its cancellation out without the frames that it has come through.
 
     For asyncio anyio keeps a task's cancellation in a cycle. What these frames know, the whole
     request, would stay with it until the collector of cycles runs.
     """
+    call = function()
+    del function  # it has the request, and this frame is in the cycle
     try:
-        await calls.pop()()
+        await call
     except Exception:
         raise
     except BaseException as exc:  # noqa: BLE001 - raised again
         raise exc.with_traceback(None)  # noqa: B904 - from itself
 
 
-async def answer(
+async def send_refusal(
     scope: Scope, send: Send, status: int, text: str, *headers: tuple[bytes, bytes]
 ) -> None:
     """Answer a request without its application: one line of plain text, and a log record."""

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from enum import Enum, IntEnum
 
 from gatebridge._concurrency.gate import Gate
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.presence import CLOSED, HERE, LEFT, LOST, Presence
 from gatebridge._protocol.window import Window
 from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPSendMessage
@@ -35,13 +35,19 @@ class Put(IntEnum):
     """All that it will ever put in: the worker is done, perhaps without a whole response."""
 
 
+HINTS, SOME, ALL, LAST = Put
+
+
 class _Loop(Enum):
     """What the loop's side does about the channel."""
 
     WAITS = "it has to be woken"
     COMES = "it was woken, or has nothing more to take"
     SENDS = "it sends what it took, so that files must stay open"
-    LEFT = "it sends nothing more"
+    GONE = "it sends nothing more"
+
+
+_WAITS, _COMES, _SENDS, _GONE = _Loop
 
 
 class ResponseChannel:
@@ -87,10 +93,10 @@ class ResponseChannel:
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []  # not yet the body of a message
         self._window = Window(window_bytes)  # that of the blocks
-        self._loop = _Loop.WAITS
+        self._loop = _WAITS
         self._gate: Gate | None = None  # made when somebody has to wait
-        self.has = Put.HINTS
-        self.presence = Presence.HERE
+        self.has = HINTS
+        self.presence = HERE
         self.delivered = False
 
     # --- the worker's side ------------------------------------------------------------------------
@@ -119,12 +125,12 @@ class ResponseChannel:
         must_wake = False
         while True:
             with self._lock:
-                if hint and self.has is not Put.HINTS:
+                if hint and self.has is not HINTS:
                     return
                 self._require_open()
                 if not self._window.is_full:
                     if not hint:
-                        self.has = Put.ALL if last or completes else Put.SOME
+                        self.has = ALL if last or completes else SOME
                     self._add(block, message, last=last)
                     must_wake = self._must_wake()
                     break
@@ -157,9 +163,9 @@ class ResponseChannel:
         self.put(message=message, completes=True)
         while True:
             with self._lock:
-                if self._loop is not _Loop.SENDS or self.presence is Presence.LOST:
+                if self._loop is not _SENDS or self.presence is LOST:
                     self._require_open()
-                if self._loop is _Loop.WAITS:  # it comes back for more only after it has sent
+                if self._loop is _WAITS:  # it comes back for more only after it has sent
                     return
                 gate, barrier = self._shut()
             if not gate.wait(barrier):
@@ -173,9 +179,9 @@ class ResponseChannel:
                 but nothing of the body; and it does not wait for a place.
         """
         with self._lock:
-            if self.presence < Presence.CLOSED:
+            if self.presence < CLOSED:
                 self._messages.extend(messages)
-            self.has = Put.LAST
+            self.has = LAST
             must_wake = self._must_wake()
         if must_wake and not self._wake():
             self.lose()
@@ -185,7 +191,7 @@ class ResponseChannel:
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         while True:
             with self._lock:
-                if self.presence is not Presence.HERE:
+                if self.presence is not HERE:
                     return True
                 gate, barrier = self._shut()
             left = deadline - time.monotonic()
@@ -201,15 +207,15 @@ class ResponseChannel:
 
     def _must_wake(self) -> bool:
         """Return whether to wake the loop now; with the lock held."""
-        if self._loop is not _Loop.WAITS:
+        if self._loop is not _WAITS:
             return False
-        self._loop = _Loop.COMES
+        self._loop = _COMES
         return True
 
     def _require_open(self) -> None:
-        if self.has is Put.LAST:
+        if self.has is LAST:
             raise ClientDisconnected("write", "the request is over")
-        if self.presence >= Presence.CLOSED:
+        if self.presence >= CLOSED:
             raise ClientDisconnected("write")
 
     def _end_message(self, *, more_body: bool) -> None:
@@ -221,7 +227,7 @@ class ResponseChannel:
 
     def lose(self) -> None:
         """Say that the loop has ended."""
-        self._end(Presence.LOST)
+        self._end(LOST)
 
     # --- the loop's side --------------------------------------------------------------------------
 
@@ -236,12 +242,12 @@ class ResponseChannel:
             if self._blocks:
                 self._end_message(more_body=True)
             messages, self._messages = self._messages, []
-            finished = self.has is Put.LAST
-            self.delivered = self.has >= Put.ALL
+            finished = self.has is LAST
+            self.delivered = self.has >= ALL
             if messages:
-                self._loop = _Loop.SENDS
+                self._loop = _SENDS
             else:
-                self._loop = _Loop.COMES if finished else _Loop.WAITS
+                self._loop = _COMES if finished else _WAITS
             if self._gate is not None:
                 self._gate.open()
         return messages, finished
@@ -249,16 +255,16 @@ class ResponseChannel:
     def depart(self) -> None:
         """Say that the client is gone; what it has not yet taken may still be sent."""
         with self._lock:
-            self._advance(Presence.LEFT)
+            self._advance(LEFT)
 
     def leave(self) -> None:
         """Say that nothing is taken or sent any more; `close` follows if somebody may wait."""
-        self._loop = _Loop.LEFT
-        self.presence = max(self.presence, Presence.CLOSED)
+        self._loop = _GONE
+        self.presence = max(self.presence, CLOSED)
 
     def close(self) -> None:
         """Drop what is here and let each later `put` raise."""
-        self._end(Presence.CLOSED)
+        self._end(CLOSED)
 
     def _end(self, presence: Presence) -> None:
         with self._lock:

@@ -15,8 +15,8 @@ from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
 from gatebridge._asgi_on_wsgi.websocket.socket_waiter import WakingQueue
 from gatebridge._concurrency.portal import Portal
-from gatebridge._protocol.order import Stage
-from gatebridge._protocol.presence import Presence
+from gatebridge._protocol.order import COMPLETE, HEAD_SENT
+from gatebridge._protocol.presence import HERE
 from gatebridge._protocol.window import Window
 from gatebridge._translate.messages import type_of
 from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
@@ -110,7 +110,7 @@ class WebSocketCall(Call):
     # --- how it ends ------------------------------------------------------------------------------
 
     def _is_complete(self) -> bool:
-        return self.response.stage is Stage.COMPLETE
+        return self.response.stage is COMPLETE
 
     def _conclude(self, error: BaseException | None) -> None:
         """End the connection as the application's task has ended (A-WS-10)."""
@@ -124,7 +124,7 @@ class WebSocketCall(Call):
         self.response.fail(self.response.missing_part() if error is None else error)
 
     def _close(self, code: int, reason: str) -> None:
-        self.response.stage = Stage.COMPLETE
+        self.response.stage = COMPLETE
         self.response.wake()
         self.inbox.put(Close(code, reason))
 
@@ -147,7 +147,7 @@ class WebSocketCall(Call):
         """Be told that the connection is over, if the application has not ended it by itself."""
         if self._is_complete():
             self.response.wake()
-        elif self.response.client is Presence.HERE:
+        elif self.response.client is HERE:
             self._code, self._reason = code, reason
             self.response.depart()
 
@@ -159,7 +159,7 @@ class WebSocketCall(Call):
             self._connected = True
             return {"type": "websocket.connect"}
         while not self._messages:
-            if self._is_complete() or self.response.client is not Presence.HERE:
+            if self._is_complete() or self.response.client is not HERE:
                 self.response.told = True
                 return {
                     "type": "websocket.disconnect",
@@ -187,7 +187,7 @@ class WebSocketCall(Call):
             if kind not in _DENIAL:
                 raise AsgiAppError(kind, "sent after websocket.http.response.start")
             await self._deny(kind, message)
-        elif self.response.client is not Presence.HERE:
+        elif self.response.client is not HERE:
             raise self.response.disconnected()
         elif self._is_complete():
             self.response.told = True
@@ -202,7 +202,7 @@ class WebSocketCall(Call):
         if kind == "websocket.accept":
             accept = Accept(*acceptance_of(message, self._offered))
             self._handshake = _Handshake.ACCEPTED
-            self.response.stage = Stage.HEAD_SENT  # that of 101 Switching Protocols
+            self.response.stage = HEAD_SENT  # that of 101 Switching Protocols
             self.inbox.put(accept)
         elif kind == "websocket.close":
             send, headers = self.response.send, [(b"content-length", b"0")]
