@@ -231,18 +231,27 @@ async def test_nothing_keeps_a_streamed_request_when_it_is_over() -> None:
     def app(environ: Environ, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [TEXT])
         yield environ["wsgi.input"].read()
+        for _ in range(20):
+            yield b"x" * 1000
 
-    served = adapter(app)
-    host = Host(b"two ", b"parts", method="POST")
+    parts = iter([b"two ", b"parts"])
+
+    async def receive() -> Any:
+        for part in parts:
+            return {"type": "http.request", "body": part, "more_body": part == b"two "}
+        await anyio.sleep_forever()  # somebody waits for a client to leave that does not
+
+    served = adapter(app, window_bytes=1000)
+    host = Host(method="POST")
     marker = Marker()
     gone = weakref.ref(marker)
     gc.collect()
     gc.disable()
     try:
-        await served({**host.scope, "extensions": {"marker": marker}}, host.receive, host.send)
+        await served({**host.scope, "extensions": {"marker": marker}}, receive, host.send)
         del marker
         await Host().serve(served)  # the thread has let go of what it worked at
         assert gone() is None
     finally:
         gc.enable()
-    assert host.body == b"two parts"
+    assert host.body == b"two parts" + b"x" * 20_000
