@@ -16,11 +16,11 @@ from functools import partial
 from io import BufferedReader
 from queue import Empty
 from typing import NoReturn
+from wsgiref.util import FileWrapper
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
-from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._protocol.length import wrong_length
 from gatebridge._translate.response import head_from_asgi, plain_response

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from http.cookies import Morsel, SimpleCookie
 from io import BytesIO
 from typing import Any, NoReturn, TypeAlias, cast
+from wsgiref.util import FileWrapper
 
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.signals import request_finished
@@ -34,7 +35,6 @@ from django.utils.functional import Promise, lazy
 
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES
-from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._translate.text import native_from_text
 from gatebridge.errors import HostError, UnavailableError
 from gatebridge.types import ASGIApplication, WSGIEnvironment
