@@ -10,7 +10,6 @@ from types import FunctionType
 import anyio.to_thread
 
 from gatebridge._arguments import require_bool, require_int, require_mapping, require_seconds
-from gatebridge._bodies.file_wrapper import FileWrapper
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._detect.interface import require_wsgi
 from gatebridge._detect.wrong_server import for_asgi_servers
@@ -20,6 +19,7 @@ from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
+from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper
 from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest, Limits, send_refusal
 from gatebridge.errors import HostError, RequestError

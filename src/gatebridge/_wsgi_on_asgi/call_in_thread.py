@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
-from gatebridge._bodies.file_wrapper import FileWrapper, regular_file
 from gatebridge._protocol.length import (
     NO_CONTENT,
     UNKNOWN,
@@ -34,6 +33,7 @@ from gatebridge._protocol.order import (
     Step,
 )
 from gatebridge._translate.response import ResponseHead, head_from_wsgi, header_value
+from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper, regular_file
 from gatebridge._wsgi_on_asgi.input import WsgiInput
 from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
