@@ -27,15 +27,18 @@ PAGE = ROOT / "docs" / "reference" / "error-messages.md"
 OURS = {name for name, value in vars(errors).items() if isinstance(value, type)}
 OTHERS = {"ArgumentTypeError", "ConnectionError", "RuntimeError", "TypeError", "ValueError"}
 LEVELS = {"critical", "debug", "error", "exception", "info", "warning"}
-ANSWERS = {"answer": 3, "plain_response": 1}  # functions, and which argument is the text
+ANSWERS = {"send_refusal": 3, "plain_response": 1}  # functions, and which argument is the text
 REPORTS = {"Finding", "Obstacle"}
-EXPLANATIONS = {  # decorators of `_wrong_server`
+EXPLANATIONS = {  # decorators of `_detect.wrong_server`
     "for_asgi_servers": "for ASGI servers",
     "for_wsgi_servers": "for WSGI servers",
 }
 
-# A function that is handed the class of its errors.
-GIVEN = {"error": ("RequestError", "WsgiAppError", "AsgiAppError")}
+# The name under which a function is handed the class of its errors.
+GIVEN = {
+    "error": ("RequestError", "WsgiAppError", "AsgiAppError"),
+    "app_error": ("WsgiAppError", "AsgiAppError"),
+}
 
 HOLE = "{}"
 _LETTERS = re.compile(r"[A-Za-z]{2}")

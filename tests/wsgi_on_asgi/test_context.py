@@ -237,9 +237,10 @@ async def test_nothing_keeps_a_streamed_request_when_it_is_over() -> None:
     parts = iter([b"two ", b"parts"])
 
     async def receive() -> Any:
-        for part in parts:
-            return {"type": "http.request", "body": part, "more_body": part == b"two "}
-        await anyio.sleep_forever()  # somebody waits for a client to leave that does not
+        part = next(parts, None)
+        if part is None:
+            await anyio.sleep_forever()  # somebody waits for a client to leave that does not
+        return {"type": "http.request", "body": part, "more_body": part == b"two "}
 
     served = adapter(app, window_bytes=1000)
     host = Host(method="POST")

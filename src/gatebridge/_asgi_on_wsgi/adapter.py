@@ -28,8 +28,9 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
     note_server,
     refuse_at_exit,
 )
+from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
-from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest, return_refusal
+from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of

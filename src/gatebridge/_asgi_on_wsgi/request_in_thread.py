@@ -19,17 +19,15 @@ from typing import NoReturn
 from wsgiref.util import FileWrapper
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
+from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
 from gatebridge._concurrency.loop import LoopHandle
 from gatebridge._protocol.length import wrong_length
-from gatebridge._translate.response import head_from_asgi, plain_response
-from gatebridge._translate.text import request_line
 from gatebridge.errors import (
     AsgiAppError,
     HostError,
     RequestBodyError,
-    RequestError,
     UnavailableError,
 )
 from gatebridge.types import StartResponse, WSGIEnvironment
@@ -302,21 +300,6 @@ class WsgiRequest:
         wrapper: Callable[[BufferedReader, int], Iterable[bytes]] | None
         wrapper = self._environ.get("wsgi.file_wrapper")
         return (wrapper if callable(wrapper) else FileWrapper)(file, BLOCK_BYTES)
-
-
-def return_refusal(
-    environ: WSGIEnvironment, start_response: StartResponse, error: RequestError
-) -> list[bytes]:
-    """Refuse a request, and say why in one line."""
-    method = str(environ.get("REQUEST_METHOD"))
-    request = request_line(method, environ.get("PATH_INFO"))
-    _logger.info("%s: answered %d: %s", request, error.status, error)
-    headers = [(b"sec-websocket-version", b"13")] if error.status == 426 else []
-    start, message = plain_response(error.status, str(error), method, headers)
-    head = head_from_asgi(start["status"], start.get("headers", ()))
-    start_response(head.status, head.headers)
-    body = message.get("body")
-    return [body] if body else []
 
 
 def _open_regular(path: str, length: int | None) -> BufferedReader:

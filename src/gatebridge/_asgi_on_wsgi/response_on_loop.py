@@ -19,7 +19,6 @@ from gatebridge._protocol.length import (
 from gatebridge._protocol.order import (
     AFTER,
     BLOCK,
-    BODY,
     COMPLETE,
     END,
     FILE,
@@ -39,12 +38,6 @@ from gatebridge.errors import AsgiAppError, ClientDisconnected
 from gatebridge.types import Message
 
 _logger = logging.getLogger("gatebridge")
-
-_OUT_OF_ORDER = {
-    **{(stage, GIVE_HEAD): "sent twice" for stage in Stage},
-    **{(NO_HEAD, step): "sent before http.response.start" for step in Step},
-    (BODY, FILE): "sent after a part of the body",
-}
 
 
 class _File(Enum):
@@ -186,7 +179,7 @@ class Response:
         try:
             return AFTER[self.stage, step]
         except KeyError:
-            raise AsgiAppError(kind, _OUT_OF_ORDER[self.stage, step]) from None
+            raise _out_of_order(kind, self.stage, step) from None
 
     def _begin(self, body: bytes, step: Step) -> None:
         """Let the thread begin the response."""
@@ -238,7 +231,7 @@ class Response:
     async def _send_file(self, path: str) -> None:
         kind = "http.response.pathsend"
         if self._file is _FILE_ASKED:
-            raise AsgiAppError(kind, "sent after a part of the body")
+            raise _out_of_order(kind, self.stage, FILE)
         self._stage_after(FILE, kind)
         assert self.head is not None
         if self._length_after(self.head) is NO_CONTENT:
@@ -364,6 +357,15 @@ class Response:
             await self.change()
             if self.client is not HERE or self.stage is COMPLETE:
                 raise self.disconnected()
+
+
+def _out_of_order(kind: str, stage: Stage, step: Step) -> AsgiAppError:
+    """Return the error of an application that sends a message at the wrong time."""
+    if step is GIVE_HEAD:
+        return AsgiAppError(kind, "sent twice")
+    if stage is NO_HEAD:
+        return AsgiAppError(kind, "sent before http.response.start")
+    return AsgiAppError("http.response.pathsend", "sent after a part of the body")
 
 
 def _beside_file() -> AsgiAppError:

@@ -97,7 +97,7 @@ def length_of_body(declared: int | None, status: int, method: str) -> BodyLength
     return UNKNOWN if declared is None else DeclaredLength(declared)
 
 
-def wrong_length(kind: type[_Error], missing: int) -> _Error:
+def wrong_length(app_error: type[_Error], missing: int) -> _Error:
     """Return the error of a body that has so many bytes fewer than declared, or more."""
     what = "fewer" if missing > 0 else "more"
-    return kind("content-length", f"{abs(missing)} bytes {what} in the body than declared")
+    return app_error("content-length", f"{abs(missing)} bytes {what} in the body than declared")

@@ -14,14 +14,13 @@ from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._detect.interface import require_wsgi
 from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.protocol import answer_lifespan
-from gatebridge._translate.disconnects import receive_lost_client, send_lost_client
 from gatebridge._translate.environ import environ_from_scope
-from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
 from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper
 from gatebridge._wsgi_on_asgi.notices import Notices
-from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest, Limits, send_refusal
+from gatebridge._wsgi_on_asgi.refusal import refuse_websocket, send_refusal
+from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest, Limits
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
@@ -194,7 +193,7 @@ class WsgiToAsgi:
         elif kind == "lifespan":
             await answer_lifespan(receive, send, self._live())
         elif kind == "websocket":
-            await _refuse_websocket(scope, receive, send)
+            await refuse_websocket(scope, receive, send)
         else:
             raise HostError("type", f"not a protocol that WSGI can serve: {kind!r:.80}")
 
@@ -233,31 +232,6 @@ class WsgiToAsgi:
                 self._shutdown_timeout,
                 request,
             )
-
-
-async def _refuse_websocket(scope: Scope, receive: Receive, send: Send) -> None:
-    """Refuse the handshake: WSGI has no WebSocket (ASGI WebSocket 2.5 "Connect")."""
-    request = request_line("websocket", scope.get("path"))
-    try:
-        message = await receive()
-    except Exception as exc:
-        if not receive_lost_client(exc):
-            raise
-        message = {"type": "websocket.disconnect"}
-    if message["type"] != "websocket.connect":
-        _logger.info("%s: the client left before it was refused", request)
-        return
-    _logger.info("%s: refused: the application is a WSGI application", request)
-    try:
-        if "websocket.http.response" in (scope.get("extensions") or {}):
-            text = "this server does not serve WebSocket here"
-            for part in plain_response(501, text, "GET"):
-                await send({**part, "type": f"websocket.{part['type']}"})
-        else:
-            await send({"type": "websocket.close"})
-    except Exception as exc:
-        if not send_lost_client(exc):
-            raise
 
 
 def _name_of(app: object) -> str:

@@ -20,16 +20,13 @@ from gatebridge._protocol.length import (
 from gatebridge._protocol.order import (
     AFTER,
     BLOCK,
-    BODY,
     COMPLETE,
     END,
     FILE,
     GIVE_HEAD,
     HEAD,
-    HEAD_SENT,
     NO_HEAD,
     OTHER_HEAD,
-    Stage,
     Step,
 )
 from gatebridge._translate.response import ResponseHead, head_from_wsgi, header_value
@@ -47,15 +44,6 @@ from gatebridge.types import (
     WSGIApplication,
     WSGIEnvironment,
 )
-
-_OUT_OF_ORDER = {
-    **{(stage, GIVE_HEAD): ("start_response", "called again without exc_info") for stage in Stage},
-    **{
-        (stage, OTHER_HEAD): ("start_response", "called again after the headers were sent")
-        for stage in (HEAD_SENT, BODY, COMPLETE)
-    },
-    (COMPLETE, BLOCK): ("write", "called after the end of the response"),
-}
 
 
 class WsgiCall:
@@ -166,7 +154,7 @@ class WsgiCall:
         try:
             self.stage = AFTER[self.stage, step]
         except KeyError:
-            raise WsgiAppError(*_OUT_OF_ORDER[self.stage, step]) from None
+            raise _out_of_order(step) from None
 
     def _treat_hop_by_hop(self, head: ResponseHead) -> None:
         """Ask the server to close the connection if its protocol has that, and log the rest."""
@@ -308,6 +296,15 @@ class WsgiCall:
         if self._head is None:
             raise WsgiAppError("start_response", "not called before the body's first block or end")
         return self._head
+
+
+def _out_of_order(step: Step) -> WsgiAppError:
+    """Return the error of an application that takes a step at the wrong time."""
+    if step is GIVE_HEAD:
+        return WsgiAppError("start_response", "called again without exc_info")
+    if step is OTHER_HEAD:
+        return WsgiAppError("start_response", "called again after the headers were sent")
+    return WsgiAppError("write", "called after the end of the response")
 
 
 def _iterate(result: Any) -> Iterator[object]:  # noqa: ANN401 - what an application returned

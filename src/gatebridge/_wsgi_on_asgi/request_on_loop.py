@@ -22,12 +22,12 @@ from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED, HERE, LOST
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
-from gatebridge._translate.response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall
 from gatebridge._wsgi_on_asgi.departure import DepartureFlag
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.notices import Notices
+from gatebridge._wsgi_on_asgi.refusal import send_refusal
 from gatebridge._wsgi_on_asgi.response_channel import ALL, LAST, ResponseChannel
 from gatebridge._wsgi_on_asgi.spool import spool
 from gatebridge.errors import (
@@ -450,25 +450,6 @@ async def _without_traceback(function: Callable[[], Coroutine[Any, Any, None]]) 
         raise
     except BaseException as exc:  # noqa: BLE001 - raised again
         raise exc.with_traceback(None)  # noqa: B904 - from itself
-
-
-async def send_refusal(
-    scope: Scope, send: Send, status: int, text: str, *headers: tuple[bytes, bytes]
-) -> None:
-    """Answer a request without its application: one line of plain text, and a log record."""
-    method = scope["method"]
-    request = request_line(method, scope.get("path"))
-    try:
-        for message in plain_response(status, text, method, headers):
-            await send(message)
-    except BaseException as exc:
-        if not (isinstance(exc, Exception) and send_lost_client(exc)):
-            name = type(exc).__qualname__
-            _logger.info("%s: %s before it was answered %d", request, name, status)
-            raise
-        _logger.info("%s: the client left before it was answered %d", request, status)
-    else:
-        _logger.info("%s: answered %d: %s", request, status, text)
 
 
 def _wrapped(exc: BaseException) -> WsgiAppError:
