@@ -1,4 +1,4 @@
-"""Draw the sequence diagrams of the documentation: ``python docs/diagrams/draw.py``.
+"""Draw the diagrams of the documentation: ``python docs/diagrams/draw.py``.
 
 Each is drawn twice, for light pages and for dark ones, beside this file.
 """
@@ -78,6 +78,29 @@ class Diagram:
     title: str
     lanes: Sequence[Lane]
     steps: Sequence[Arrow | Note | Band]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A place that a request comes through: a file, or a party outside."""
+
+    name: str
+    subject: str
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class Way:
+    """A request's way through one direction, from the left to the right.
+
+    The line between event loop and threads is behind ``line`` modules.
+    """
+
+    title: str
+    modules: Sequence[Module]
+    line: int
+    sides: tuple[str, str]
+    between: str
 
 
 WSGI_TO_ASGI = Diagram(
@@ -170,6 +193,35 @@ ASGI_TO_WSGI = Diagram(
     ],
 )
 
+WAYS = [
+    Way(
+        "_wsgi_on_asgi/",
+        [
+            Module("ASGI server", "scope, receive, send", outside=True),
+            Module("adapter.py", "WsgiToAsgi"),
+            Module("request_on_loop.py", "AsgiRequest"),
+            Module("call_in_thread.py", "WsgiCall"),
+            Module("WSGI application", "environ, start_response", outside=True),
+        ],
+        3,
+        ("event loop", "thread"),
+        "response_channel.py, input.py",
+    ),
+    Way(
+        "_asgi_on_wsgi/",
+        [
+            Module("WSGI server", "environ, start_response", outside=True),
+            Module("adapter.py", "AsgiToWsgi"),
+            Module("request_in_thread.py", "WsgiRequest"),
+            Module("http_on_loop.py", "HttpCall, Response"),
+            Module("ASGI application", "scope, receive, send", outside=True),
+        ],
+        3,
+        ("thread", "event loop"),
+        "thread_tasks.py",
+    ),
+]
+
 DIAGRAMS = {"wsgi-to-asgi": WSGI_TO_ASGI, "asgi-to-wsgi": ASGI_TO_WSGI}
 
 
@@ -219,6 +271,46 @@ def draw(diagram: Diagram, theme: Theme) -> str:
     )
 
 
+_BOX, _GAP, _WAY = 158, 30, 190
+
+
+def draw_ways(ways: Sequence[Way], theme: Theme) -> str:
+    """Return a map of the modules that requests come through, as SVG."""
+    columns = len(ways[0].modules)
+    width, height = 32 + columns * _BOX + (columns - 1) * _GAP, _WAY * len(ways)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"',
+            f'viewBox="0 0 {width} {height}" role="img" aria-labelledby="title">',
+            '<title id="title">The ways of requests through the modules</title>',
+            f"<style>{_style(theme)}</style>",
+            _HEADS,
+            f'<rect class="page" width="{width}" height="{height}"/>',
+            *(part for at, way in enumerate(ways) for part in _way(way, _WAY * at)),
+            "</svg>\n",
+        ]
+    )
+
+
+def _way(way: Way, top: int) -> Iterator[str]:
+    yield _text(16, top + 26, way.title, "name")
+    border = 16 + way.line * (_BOX + _GAP) - _GAP / 2
+    for x, side in ((border - 24, way.sides[0]), (border + 24, way.sides[1])):
+        yield _text(x, top + 26, side, "quiet", "end" if x < border else "start")
+    yield f'<line class="life" x1="{border}" x2="{border}" y1="{top + 10}" y2="{top + 142}"/>'
+    yield _text(border, top + 160, way.between, "quiet", "middle")
+    for at, module in enumerate(way.modules):
+        x, y = 16 + at * (_BOX + _GAP), top + 52
+        shape = "life" if module.outside else "box"
+        yield f'<rect class="{shape}" fill="none" x="{x}" y="{y}" '
+        yield f'width="{_BOX}" height="58" rx="6"/>'
+        yield _text(x + _BOX / 2, y + 25, module.name, "" if module.outside else "file", "middle")
+        yield _text(x + _BOX / 2, y + 45, module.subject, "quiet", "middle")
+        if at:
+            hop = "hop" if at == way.line else "arrow"
+            yield f'<line class="{hop}" x1="{x - _GAP}" x2="{x}" y1="{y + 29}" y2="{y + 29}"/>'
+
+
 def _style(theme: Theme) -> str:
     return f"""
   text {{ font: 12.5px system-ui, sans-serif; fill: {theme.text} }}
@@ -229,6 +321,7 @@ def _style(theme: Theme) -> str:
   .band {{ fill: {theme.band}; fill-opacity: 0.75; stroke: {theme.line}; stroke-dasharray: 2 3 }}
   .life {{ stroke: {theme.line}; stroke-dasharray: 4 4 }}
   .name {{ font-weight: 600; font-size: 14px }}
+  .file {{ font-weight: 600 }}
   .quiet {{ fill: {theme.quiet}; font-size: 12px }}
   .arrow {{ stroke: {theme.quiet}; stroke-width: 1.3; marker-end: url(#head) }}
   .hop {{ stroke: {theme.accent}; stroke-width: 2; marker-end: url(#hop) }}
@@ -273,9 +366,12 @@ def _text(x: float, y: float, text: str, style: str = "", anchor: str = "start")
 def files() -> dict[Path, str]:
     """Return what each file holds."""
     return {
-        Path(__file__).with_name(f"{name}-{scheme}.svg"): draw(diagram, theme)
-        for name, diagram in DIAGRAMS.items()
+        Path(__file__).with_name(f"{name}-{scheme}.svg"): svg
         for scheme, theme in THEMES.items()
+        for name, svg in {
+            "ways": draw_ways(WAYS, theme),
+            **{name: draw(diagram, theme) for name, diagram in DIAGRAMS.items()},
+        }.items()
     }
 
 
