@@ -19,17 +19,12 @@ BLOCKS = [b"", b"a", b"bcd"]
 
 
 @pytest.mark.parametrize("declared", range(6))
-@pytest.mark.parametrize(
-    "blocks", [[*each] for n in range(4) for each in product(BLOCKS, repeat=n)]
-)
-def test_a_body_has_the_declared_length_however_it_is_cut(
-    declared: int, blocks: list[bytes]
-) -> None:
-    length, whole = DeclaredLength(declared), b"".join(blocks)
-    taken = b"".join(map(length.take, blocks))
-    assert taken == whole[:declared]
-    assert length.missing == declared - len(whole)
-    assert length.reached is (len(whole) >= declared)
+def test_a_body_has_the_declared_length_however_it_is_cut(declared: int) -> None:
+    for blocks in (each for count in range(4) for each in product(BLOCKS, repeat=count)):
+        length, whole = DeclaredLength(declared), b"".join(blocks)
+        assert b"".join(map(length.take, blocks)) == whole[:declared]
+        assert length.missing == declared - len(whole)
+        assert length.reached is (len(whole) >= declared)
 
 
 def test_a_body_of_unknown_length_takes_everything_and_is_never_reached() -> None:
