@@ -21,7 +21,7 @@ from gatebridge._concurrency.portal import Portal
 from gatebridge._protocol.presence import HERE
 from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from
 from gatebridge.errors import AsgiAppError, GatebridgeError, UnavailableError
-from gatebridge.types import ASGIApplication, Receive, Send
+from gatebridge.types import ASGIApplication
 
 _logger = logging.getLogger("gatebridge")
 
@@ -73,8 +73,8 @@ class Call(ABC):
         return str(self.response)
 
     @abstractmethod
-    def _callables(self) -> tuple[Receive, Send]:
-        """Return what the application is handed."""
+    def _called(self) -> Any:  # noqa: ANN401 - what the application makes of it is checked
+        """Call the application, and return what it returns."""
 
     # --- from its start to its end ----------------------------------------------------------------
 
@@ -98,8 +98,7 @@ class Call(ABC):
 
     async def _run(self) -> None:
         try:
-            receive, send = self._callables()
-            call: Any = self._app(self._scope, receive, send)
+            call = self._called()
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
                 raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
             if await call is not None:

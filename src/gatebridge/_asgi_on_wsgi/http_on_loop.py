@@ -15,7 +15,7 @@ from gatebridge._concurrency.portal import Portal
 from gatebridge._protocol.order import COMPLETE
 from gatebridge._protocol.presence import HERE
 from gatebridge.errors import ClientDisconnected
-from gatebridge.types import ASGIApplication, Receive, ReceiveMessage, Send
+from gatebridge.types import ASGIApplication, ReceiveMessage
 
 
 class _Body(Enum):
@@ -65,8 +65,8 @@ class HttpCall(Call):
         self._parts = deque(() if part is None else (part,))
         self._body = _MORE
 
-    def _callables(self) -> tuple[Receive, Send]:
-        return self._receive, self.response.send
+    def _called(self) -> Any:  # noqa: ANN401 - as its base class
+        return self._app(self._scope, self._receive, self.response.send)
 
     async def _receive(self) -> ReceiveMessage:
         """Return the next part of the body, then wait for the end (ASGI HTTP 2.5 "Request")."""

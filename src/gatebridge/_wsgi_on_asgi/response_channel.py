@@ -74,6 +74,7 @@ class ResponseChannel:
         "_waiting",
         "_wake",
         "_window",
+        "_window_bytes",
         "delivered",
         "has",
         "presence",
@@ -92,7 +93,8 @@ class ResponseChannel:
         self._lock = threading.RLock()
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []  # not yet the body of a message
-        self._window = Window(window_bytes)  # that of the blocks
+        self._window_bytes = window_bytes
+        self._window: Window | None = None  # that of the blocks; few responses have one that waits
         self._loop = _WAITS
         self._gate: Gate | None = None  # made when somebody has to wait
         self.has = HINTS
@@ -128,7 +130,7 @@ class ResponseChannel:
                 if hint and self.has is not HINTS:
                     return
                 self._require_open()
-                if not self._window.is_full:
+                if self._window is None or not self._window.is_full:
                     if not hint:
                         self.has = ALL if last or completes else SOME
                     self._add(block, message, last=last)
@@ -146,8 +148,10 @@ class ResponseChannel:
                 self._end_message(more_body=True)
             self._messages.append(message)
         if block:
-            self._blocks.append(block)
+            if self._window is None:
+                self._window = Window(self._window_bytes)
             self._window.put(len(block))
+            self._blocks.append(block)
         if last:
             self._end_message(more_body=False)
 
@@ -221,7 +225,8 @@ class ResponseChannel:
     def _end_message(self, *, more_body: bool) -> None:
         """Make a message of the blocks that are here."""
         blocks, self._blocks = self._blocks, []
-        self._window.take_all()
+        if self._window is not None:
+            self._window.take_all()
         body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         self._messages.append({"type": "http.response.body", "body": body, "more_body": more_body})
 
@@ -268,8 +273,7 @@ class ResponseChannel:
 
     def _end(self, presence: Presence) -> None:
         with self._lock:
-            self._messages, self._blocks = [], []
-            self._window.take_all()
+            self._messages, self._blocks, self._window = [], [], None
             self._advance(presence)
 
     def _advance(self, presence: Presence) -> None:

@@ -21,7 +21,7 @@ from gatebridge._protocol.window import Window
 from gatebridge._translate.messages import type_of
 from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
 from gatebridge.errors import AsgiAppError, ClientDisconnected, GatebridgeError
-from gatebridge.types import ASGIApplication, Message, Receive, Send
+from gatebridge.types import ASGIApplication, Message
 
 
 class Accept(NamedTuple):
@@ -104,8 +104,8 @@ class WebSocketCall(Call):
         self._code = 1006  # of the disconnect
         self._reason = ""
 
-    def _callables(self) -> tuple[Receive, Send]:
-        return self._receive, self._send
+    def _called(self) -> Any:  # noqa: ANN401 - as its base class
+        return self._app(self._scope, self._receive, self._send)
 
     # --- how it ends ------------------------------------------------------------------------------
 
