@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Literal, NamedTuple
 
-from gatebridge._concurrency.background import runs_a_loop, was_forked_with_a_loop
+from gatebridge._concurrency.background_loop import runs_a_loop, was_forked_with_a_loop
 from gatebridge._concurrency.host_threads import ONE_LOOP, find_obstacle, patched_by_gevent
 from gatebridge._detect.interface import interface
 from gatebridge._detect.undeclared_length import needs_length

@@ -18,7 +18,7 @@ import anyio
 from gatebridge._arguments import require_int
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._asgi_on_wsgi.session import Phase
-from gatebridge._concurrency.background import GivenLoop, LoopUse
+from gatebridge._concurrency.background_loop import GivenLoop, LoopUse
 from gatebridge._concurrency.per_process import current_process
 from gatebridge._concurrency.pool import WorkerPool
 from gatebridge._concurrency.portal import refuse_thread_of

@@ -28,7 +28,7 @@ from asgi_on_wsgi.conftest import Adapt
 from asgi_on_wsgi.host import HANG, Host
 from asgi_on_wsgi.threads import Thread
 from gatebridge import AsgiToWsgi
-from gatebridge._concurrency.loop import current_loop
+from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge.errors import AsgiAppError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 

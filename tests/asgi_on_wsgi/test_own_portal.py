@@ -26,7 +26,7 @@ from asgi_on_wsgi.host import HANG, Host
 from asgi_on_wsgi.threads import Thread
 from gatebridge import AsgiToWsgi
 from gatebridge._asgi_on_wsgi.session import Phase
-from gatebridge._concurrency.loop import current_loop
+from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 

@@ -29,7 +29,7 @@ from asgi_on_wsgi.conftest import Adapt
 from asgi_on_wsgi.host import HANG, Host
 from asgi_on_wsgi.threads import Thread
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
-from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import Receive, Scope, Send
 

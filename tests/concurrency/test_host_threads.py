@@ -13,7 +13,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from gatebridge import AsgiToWsgi
-from gatebridge._concurrency import greenlets, host_threads
+from gatebridge._concurrency import gevent_loop, host_threads
 from gatebridge.errors import UnavailableError
 
 pytestmark = pytest.mark.direction("a2w")
@@ -127,7 +127,7 @@ def test_under_gevent_a_forked_loop_waits_for_ever(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(threading, "Event", Event)
         await asyncio.sleep(0)
 
-    loop = greenlets.new_event_loop()
+    loop = gevent_loop.new_event_loop()
     with pytest.raises(Parked):
         loop.run_until_complete(fork())
     monkeypatch.undo()

@@ -34,7 +34,7 @@ from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
-from gatebridge._concurrency.background import (
+from gatebridge._concurrency.background_loop import (
     LoopUse,
     PortalUse,
     SharedLoop,

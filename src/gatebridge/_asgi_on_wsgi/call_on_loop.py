@@ -16,7 +16,7 @@ from types import CoroutineType
 from typing import Any
 
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
-from gatebridge._concurrency.loop import context_for_thread
+from gatebridge._concurrency.loop_handle import context_for_thread
 from gatebridge._concurrency.portal import Portal
 from gatebridge._protocol.presence import HERE
 from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from

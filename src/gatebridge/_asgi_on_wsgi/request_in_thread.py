@@ -22,7 +22,7 @@ from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
-from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._protocol.length import wrong_length
 from gatebridge.errors import (
     AsgiAppError,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from gatebridge._concurrency.threads import DaemonThread
+from gatebridge._concurrency.daemon_thread import DaemonThread
 from gatebridge.errors import UnavailableError
 
 
@@ -133,6 +133,6 @@ def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
         raise UnavailableError("backend", f"{ONE_LOOP}; use asyncio without uvloop")
     # Not before: it is made for what gevent has put in the place of the selectors.
-    from gatebridge._concurrency.greenlets import new_event_loop  # noqa: PLC0415
+    from gatebridge._concurrency.gevent_loop import new_event_loop  # noqa: PLC0415
 
     return {**options, "loop_factory": new_event_loop}

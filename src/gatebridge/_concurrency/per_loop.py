@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from gatebridge._concurrency.loop import current_loop
+from gatebridge._concurrency.loop_handle import current_loop
 
 T = TypeVar("T")
 

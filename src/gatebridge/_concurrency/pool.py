@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from gatebridge._concurrency.threads import DaemonThread
+from gatebridge._concurrency.daemon_thread import DaemonThread
 
 _logger = logging.getLogger("gatebridge")
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from gatebridge._concurrency.loop import LoopHandle, asyncio_handle, current_loop
+from gatebridge._concurrency.loop_handle import LoopHandle, asyncio_handle, current_loop
 from gatebridge.errors import UnavailableError
 
 T = TypeVar("T")

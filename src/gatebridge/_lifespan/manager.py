@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from gatebridge._arguments import require_seconds
-from gatebridge._concurrency.loop import start_task
+from gatebridge._concurrency.loop_handle import start_task
 from gatebridge._detect.interface import require_asgi3
 from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.protocol import Lifespan

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from gatebridge._adapt import AnyApplication, Living, adapt_all, to_wsgi
-from gatebridge._concurrency.background import refuse_loop_threads
+from gatebridge._concurrency.background_loop import refuse_loop_threads
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._translate.mounts import find_mount, longest_first

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from gatebridge._concurrency.loop import context_for_thread, current_loop
+from gatebridge._concurrency.loop_handle import context_for_thread, current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED, HERE, LOST

@@ -24,7 +24,7 @@ from gatebridge._asgi_on_wsgi.websocket.call_on_loop import Accept, Close, Data,
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket
 from gatebridge._asgi_on_wsgi.websocket.socket_waiter import READ, WRITE, SocketWaiter
 from gatebridge._asgi_on_wsgi.websocket.wire import Ended, Pinged, WebSocketWire
-from gatebridge._concurrency.loop import LoopHandle
+from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._protocol.window import BLOCK_OVERHEAD
 from gatebridge.types import StartResponse, WSGIEnvironment
 

@@ -20,10 +20,10 @@ from typing import Any, Protocol
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from gatebridge._concurrency.daemon_thread import DaemonThread
 from gatebridge._concurrency.host_threads import require_threads, runner_options
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
 from gatebridge._concurrency.portal import LoopPortal, Portal, own_thread_error, run_portal
-from gatebridge._concurrency.threads import DaemonThread
 from gatebridge.errors import UnavailableError
 
 _logger = logging.getLogger("gatebridge")

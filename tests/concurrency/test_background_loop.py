@@ -10,8 +10,8 @@ import pytest
 
 from asgi_on_wsgi.host import HANG
 from asgi_on_wsgi.threads import Thread
-from gatebridge._concurrency import background
-from gatebridge._concurrency.background import SharedLoop
+from gatebridge._concurrency import background_loop
+from gatebridge._concurrency.background_loop import SharedLoop
 from gatebridge._concurrency.portal import Portal
 
 
@@ -35,7 +35,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
                 assert self.happened.wait(HANG)
             raise KeyboardInterrupt
 
-    class Loop(background._BackgroundLoop):
+    class Loop(background_loop._BackgroundLoop):
         def start(self) -> Portal | None:
             threads.append(self._thread)
             self._opened = Opened()  # type: ignore[assignment]
@@ -45,7 +45,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
             assert held.wait(HANG)
             super()._run()
 
-    monkeypatch.setattr(background, "_BackgroundLoop", Loop)
+    monkeypatch.setattr(background_loop, "_BackgroundLoop", Loop)
     if opened:
         held.set()
     use = SharedLoop("asyncio", {})
@@ -55,7 +55,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
     held.set()
     threads[0].join(HANG)
     assert not threads[0].is_alive()
-    assert not background.runs_a_loop()
+    assert not background_loop.runs_a_loop()
 
 
 def test_a_loop_that_takes_its_time_to_start_holds_up_no_other() -> None:
@@ -83,7 +83,7 @@ def test_a_loop_that_takes_its_time_to_start_holds_up_no_other() -> None:
     slow.close()
     slow.join()
     quick.join()
-    assert not background.runs_a_loop()
+    assert not background_loop.runs_a_loop()
 
 
 def test_all_who_open_a_loop_while_it_starts_get_it() -> None:
@@ -99,7 +99,7 @@ def test_all_who_open_a_loop_while_it_starts_get_it() -> None:
         thread.join()
     assert len({id(portal) for portal in portals}) == 1
     for use in uses:
-        assert background.runs_a_loop()
+        assert background_loop.runs_a_loop()
         use.close()
     uses[0].join()
-    assert not background.runs_a_loop()
+    assert not background_loop.runs_a_loop()

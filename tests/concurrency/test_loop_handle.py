@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 import trio
 
-from gatebridge._concurrency.loop import (
+from gatebridge._concurrency.loop_handle import (
     LoopHandle,
     _Patience,
     context_for_thread,
