@@ -16,8 +16,8 @@ from types import CoroutineType
 from typing import Any
 
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
-from gatebridge._concurrency.loop_handle import context_for_thread
 from gatebridge._concurrency.portal import Portal
+from gatebridge._concurrency.thread_context import context_for_thread
 from gatebridge._protocol.presence import HERE
 from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from
 from gatebridge.errors import AsgiAppError, GatebridgeError, UnavailableError

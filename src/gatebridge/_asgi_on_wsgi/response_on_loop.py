@@ -8,7 +8,8 @@ from enum import Enum
 from queue import SimpleQueue
 
 from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Task
-from gatebridge._concurrency.loop_handle import LoopHandle, Signal
+from gatebridge._concurrency.loop_handle import LoopHandle
+from gatebridge._concurrency.signals import Signal
 from gatebridge._protocol.length import (
     NO_CONTENT,
     UNKNOWN,

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from gatebridge._concurrency.loop_handle import context_for_thread, current_loop
+from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+from gatebridge._concurrency.thread_context import context_for_thread
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED, HERE, LOST
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client

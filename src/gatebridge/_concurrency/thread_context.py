@@ -1,0 +1,19 @@
+"""The context of a thread that works for a request."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+
+
+def context_for_thread() -> contextvars.Context:
+    """Return a copy of the caller's context, in which no event loop is said to run.
+
+    `anyio.run` leaves a note of its kind of loop there. A thread may run a loop of its own, or let
+    one of another kind run a task in this context.
+    """
+    context = contextvars.copy_context()
+    variable = getattr(sys.modules.get("sniffio"), "current_async_library_cvar", None)
+    if variable is not None and variable in context:
+        context.run(variable.set, None)
+    return context
