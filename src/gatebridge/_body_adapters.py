@@ -15,7 +15,7 @@ import anyio.lowlevel
 from gatebridge._arguments import require_int
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
 from gatebridge._concurrency.loop_handle import current_loop
-from gatebridge._concurrency.portal import own_thread_error
+from gatebridge._concurrency.own_thread import own_thread_error
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.scope import scope_from_environ
 from gatebridge._translate.text import request_line

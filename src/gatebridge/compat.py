@@ -18,10 +18,11 @@ import anyio
 from gatebridge._arguments import require_int
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._asgi_on_wsgi.session import Phase
-from gatebridge._concurrency.background_loop import GivenLoop, LoopUse
+from gatebridge._concurrency.given_loop import GivenLoop
+from gatebridge._concurrency.loop_use import LoopUse
+from gatebridge._concurrency.own_thread import refuse_loop_thread
 from gatebridge._concurrency.per_process import current_process
 from gatebridge._concurrency.pool import WorkerPool
-from gatebridge._concurrency.portal import refuse_thread_of
 from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._lifespan.protocol import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
@@ -131,7 +132,7 @@ class ASGIMiddleware(AsgiToWsgi):
         if self._loop is None:
             super()._refuse_own_thread()
         else:
-            refuse_thread_of(self._loop)
+            refuse_loop_thread(self._loop)
 
     def _application(self) -> ASGIApplication:
         # Bound, so that this object, and with it the session, lasts as long as its requests.

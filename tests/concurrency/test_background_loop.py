@@ -11,7 +11,7 @@ import pytest
 from asgi_on_wsgi.host import HANG
 from asgi_on_wsgi.threads import Thread
 from gatebridge._concurrency import background_loop
-from gatebridge._concurrency.background_loop import SharedLoop
+from gatebridge._concurrency.loop_use import SharedLoop
 from gatebridge._concurrency.portal import Portal
 
 
@@ -35,7 +35,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
                 assert self.happened.wait(HANG)
             raise KeyboardInterrupt
 
-    class Loop(background_loop._BackgroundLoop):
+    class Loop(background_loop.BackgroundLoop):
         def start(self) -> Portal | None:
             threads.append(self._thread)
             self._opened = Opened()  # type: ignore[assignment]
@@ -45,7 +45,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
             assert held.wait(HANG)
             super()._run()
 
-    monkeypatch.setattr(background_loop, "_BackgroundLoop", Loop)
+    monkeypatch.setattr(background_loop, "BackgroundLoop", Loop)
     if opened:
         held.set()
     use = SharedLoop("asyncio", {})

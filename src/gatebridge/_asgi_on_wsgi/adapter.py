@@ -34,13 +34,8 @@ from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
-from gatebridge._concurrency.background_loop import (
-    LoopUse,
-    PortalUse,
-    SharedLoop,
-    refuse_loop_thread,
-    refuse_portal_thread,
-)
+from gatebridge._concurrency.loop_use import LoopUse, PortalUse, SharedLoop
+from gatebridge._concurrency.own_thread import refuse_background_thread, refuse_portal_thread
 from gatebridge._concurrency.per_process import PerProcess, current_process
 from gatebridge._detect.interface import require_asgi3
 from gatebridge._detect.wrong_server import for_wsgi_servers
@@ -356,7 +351,7 @@ class AsgiToWsgi:
     def _refuse_own_thread(self) -> None:
         """Raise `UnavailableError` before waiting for a lock whose holder may wait for us."""
         if self._portal is None:
-            refuse_loop_thread(self._backend, self._backend_options)
+            refuse_background_thread((self._backend, self._backend_options))
         else:
             refuse_portal_thread(self._portal)
 

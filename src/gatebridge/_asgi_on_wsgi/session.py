@@ -14,7 +14,7 @@ import anyio
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.interpreter_exit import open_sessions, refuse_at_exit
-from gatebridge._concurrency.background_loop import LoopUse
+from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.portal import Portal
 from gatebridge._lifespan.protocol import Lifespan, LifespanMode
 from gatebridge.errors import LifespanError, UnavailableError

@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import sys
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from queue import Empty, SimpleQueue
@@ -19,17 +18,11 @@ from typing import Any, Protocol, TypeVar
 
 import anyio
 
-from gatebridge._concurrency.loop_handle import LoopHandle, asyncio_handle, current_loop
+from gatebridge._concurrency.loop_handle import LoopHandle, current_loop
+from gatebridge._concurrency.own_thread import own_thread_error
 from gatebridge.errors import UnavailableError
 
 T = TypeVar("T")
-
-
-def own_thread_error() -> UnavailableError:
-    """Return what to raise on the thread of a loop that would wait for itself."""
-    return UnavailableError(
-        "event loop", "called on its own thread, which would wait for itself; call in another one"
-    )
 
 
 class Guest(Protocol):
@@ -56,7 +49,7 @@ class Portal(ABC):
 
     def __init__(self, handle: LoopHandle) -> None:
         self.handle = handle
-        self._thread_id = threading.get_ident()  # the loop's, except in a LoopPortal
+        self._thread_id = threading.get_ident()  # the loop's, except in a GivenLoopPortal
         self.ended = False
         self.guests: set[Guest] = set()
         self._stopped = anyio.Event()
@@ -195,7 +188,7 @@ class _Call(Guest):
             self._outcome.put((result, error))
 
 
-class _AsyncioPortal(Portal):
+class AsyncioPortal(Portal):
     def spawn(
         self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
     ) -> Callable[[], object]:
@@ -204,61 +197,6 @@ class _AsyncioPortal(Portal):
             # As far as it gets without waiting, at once: one turn of the loop less.
             return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
         return context.run(loop.create_task, function()).cancel
-
-
-class LoopPortal(_AsyncioPortal):
-    """A portal to a loop of asyncio's kind that others start, stop and close, and tell nobody.
-
-    It keeps no task on the loop, which would be there at the end for its owner to wonder about.
-    """
-
-    _check_seconds = 1.0
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(asyncio_handle(loop))
-
-    def spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
-        """As for any portal; the thread may be another one than the last time."""
-        _of_this_thread.portals.add(self)
-        return super().spawn(function, context)
-
-    def is_running(self) -> bool:
-        """As for any portal."""
-        return not self.ended and self.handle.loop.is_running()
-
-    def refuse_own_thread(self) -> None:
-        """As for any portal; whichever thread it is that the loop runs on."""
-        refuse_thread_of(self.handle.loop)
-
-
-class _PortalsOfThread(threading.local):
-    """The portals to bare loops that have run something on this thread."""
-
-    def __init__(self) -> None:
-        self.portals = _EndingWithThread()
-
-
-class _EndingWithThread(weakref.WeakSet[LoopPortal]):
-    """Portals that end when a thread of theirs does, and with it the only reference to this set.
-
-    It is all that can be heard of the end of a loop that was stopped and left as it is.
-    """
-
-    def __del__(self) -> None:
-        for portal in list(self):
-            if not portal.is_running():  # it does if another thread took over, or in a forked child
-                portal.end()
-
-
-_of_this_thread = _PortalsOfThread()
-
-
-def refuse_thread_of(loop: asyncio.AbstractEventLoop) -> None:
-    """Raise `UnavailableError` on the thread that the loop runs on."""
-    if asyncio._get_running_loop() is loop:  # None where no loop runs
-        raise own_thread_error()
 
 
 class _TrioPortal(Portal):
@@ -297,7 +235,7 @@ async def _run_portal(
     handle = current_loop()
     portal: Portal
     if handle.is_asyncio:
-        portal = _AsyncioPortal(handle)
+        portal = AsyncioPortal(handle)
         try:
             opened(portal)
             await portal.until_stopped(owner)

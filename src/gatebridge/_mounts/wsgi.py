@@ -10,7 +10,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from gatebridge._adapt import AnyApplication, Living, adapt_all, to_wsgi
-from gatebridge._concurrency.background_loop import refuse_loop_threads
+from gatebridge._concurrency.own_thread import refuse_background_thread
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._translate.mounts import find_mount, longest_first
@@ -111,7 +111,7 @@ class WsgiMounts:
             UnavailableError: Called on the thread of an event loop of this library.
             Exception: Likewise, from an application with a ``close`` of its own.
         """
-        refuse_loop_threads()
+        refuse_background_thread()
         process = self._processes.get()
         with process.lock:
             process.settled = True
@@ -136,7 +136,7 @@ class WsgiMounts:
 
     def _start(self, *, reopen: bool) -> None:
         # Before waiting for a lock whose holder waits for an event loop.
-        refuse_loop_threads()
+        refuse_background_thread()
         process = self._processes.get()
         with process.lock:
             if process.failure is not None:

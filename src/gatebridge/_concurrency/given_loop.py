@@ -1,0 +1,104 @@
+"""A loop of asyncio's kind that the user starts, stops and closes, without a word to anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from gatebridge._concurrency.host_threads import require_threads
+from gatebridge._concurrency.loop_handle import asyncio_handle
+from gatebridge._concurrency.loop_use import LoopUse
+from gatebridge._concurrency.own_thread import refuse_loop_thread
+from gatebridge._concurrency.portal import AsyncioPortal, Portal
+from gatebridge.errors import UnavailableError
+
+
+class GivenLoop(LoopUse):
+    """A hold on a caller's loop, which is never stopped.
+
+    Args:
+        loop: Runs in another thread, or will soon.
+        timeout: For how many seconds to wait for that; None for any time.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
+        super().__init__()
+        self._loop = loop
+        self._timeout = timeout
+
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        self.portal = portal = GivenLoopPortal(self._loop)
+        running: SimpleQueue[None] = SimpleQueue()
+        if not portal.handle.call_soon(partial(running.put, None)):
+            raise UnavailableError("loop", "is closed")
+        try:
+            running.get(timeout=self._timeout)
+        except Empty:
+            reason = f"no thread has run it for {self._timeout:g} seconds"
+            raise UnavailableError("loop", reason) from None
+        return portal
+
+    def close(self) -> None:
+        """See `LoopUse`."""
+
+    def join(self) -> None:
+        """See `LoopUse`."""
+
+
+class GivenLoopPortal(AsyncioPortal):
+    """A portal to a loop that may stop without notice, and perhaps run on in another thread.
+
+    It keeps no task on the loop, which would be there at the end for its owner to wonder about.
+    """
+
+    _check_seconds = 1.0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(asyncio_handle(loop))
+
+    def spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """As for any portal."""
+        _this_thread.ran.portals.add(self)
+        return super().spawn(function, context)
+
+    def is_running(self) -> bool:
+        """As for any portal."""
+        return not self.ended and self.handle.loop.is_running()
+
+    def refuse_own_thread(self) -> None:
+        """As for any portal; whichever thread it is that the loop runs on."""
+        refuse_loop_thread(self.handle.loop)
+
+
+class _Ran:
+    """The portals whose loops have run something on a thread, which alone refers to this.
+
+    Without `__del__` a request would wait for ever whose loop was stopped and left as it is: the
+    end of the thread, which releases its locals, is all that can be noticed of that.
+    """
+
+    def __init__(self) -> None:
+        self.portals: weakref.WeakSet[GivenLoopPortal] = weakref.WeakSet()
+
+    def __del__(self) -> None:
+        for portal in list(self.portals):
+            if not portal.is_running():  # it does if another thread took over, or in a forked child
+                portal.end()
+
+
+class _ThisThread(threading.local):
+    def __init__(self) -> None:
+        self.ran = _Ran()
+
+
+_this_thread = _ThisThread()

@@ -1,0 +1,127 @@
+"""What an adapter has of an event loop: a background loop, or the one of a caller's portal.
+
+The third way, a loop that the user runs, is in `given_loop`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from queue import SimpleQueue
+from typing import Any
+
+from anyio.from_thread import BlockingPortal
+
+from gatebridge._concurrency.background_loop import BackgroundLoop, background_loops
+from gatebridge._concurrency.host_threads import require_threads
+from gatebridge._concurrency.portal import Portal, run_portal
+from gatebridge.errors import UnavailableError
+
+
+class LoopUse(ABC):
+    """One user's hold on an event loop.
+
+    A signal handler may raise in the middle of each method. Whatever `open` has done by then,
+    `close` undoes, and to close twice is to close once.
+
+    Attributes:
+        portal: To the loop, once `open` has it.
+    """
+
+    def __init__(self) -> None:
+        self.portal: Portal | None = None
+
+    @abstractmethod
+    def open(self) -> Portal:
+        """Return the portal to the loop, which runs by now.
+
+        Raises:
+            UnavailableError: The loop does not run, or the host's threads do not allow for it.
+            BaseException: Whatever keeps it from running, such as a missing package.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the loop without waiting, so that the loop's own thread can call it."""
+
+    @abstractmethod
+    def join(self) -> None:
+        """Wait for the end of a loop that has lost its last user; not for one of the caller's."""
+
+
+class SharedLoop(LoopUse):
+    """A hold on the loop that this process's adapters share, started if it does not run.
+
+    Args:
+        backend: ``"asyncio"`` or ``"trio"``.
+        options: For `anyio.run`. Different options give different loops.
+    """
+
+    def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._kind = backend, dict(options)
+        self._loops = background_loops.get()
+        self._loop: BackgroundLoop | None = None
+
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        portal = None
+        while portal is None:
+            self._loop = self._loops.hold(self._kind, self)
+            portal = self._loop.start()
+        self.portal = portal
+        return portal
+
+    def close(self) -> None:
+        """See `LoopUse`."""
+        self._loops.release(self)
+
+    def join(self) -> None:
+        """See `LoopUse`."""
+        if self._loop is not None and not self._loop.users:
+            self._loop.join()
+
+
+class PortalUse(LoopUse):
+    """A hold on the loop of a caller's portal.
+
+    Args:
+        owner: That portal.
+    """
+
+    def __init__(self, owner: BlockingPortal) -> None:
+        super().__init__()
+        self._owner = owner
+        self._closed = False
+        self._opened: SimpleQueue[None] = SimpleQueue()  # as that of a background loop
+
+    def open(self) -> Portal:
+        """See `LoopUse`."""
+        require_threads()
+        try:
+            future = self._owner.start_task_soon(
+                run_portal, self._take, self._owner.sleep_until_stopped
+            )
+        except RuntimeError as exc:
+            raise UnavailableError("portal", f"takes no work: {exc}") from exc
+        future.add_done_callback(lambda _: self._opened.put(None))
+        self._opened.get()
+        if self.portal is None:
+            raise UnavailableError("portal", "was stopped")
+        return self.portal
+
+    def _take(self, portal: Portal) -> None:
+        self.portal = portal
+        self._opened.put(None)
+        if self._closed:
+            portal.stop()
+
+    def close(self) -> None:
+        """See `LoopUse`."""
+        self._closed = True  # before the look: `_take` sets the portal, then looks here
+        if self.portal is not None:
+            self.portal.stop()
+
+    def join(self) -> None:
+        """See `LoopUse`."""
