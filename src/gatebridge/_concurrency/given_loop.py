@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from gatebridge._concurrency.host_threads import require_threads
-from gatebridge._concurrency.loop_handle import asyncio_handle
+from gatebridge._concurrency.loop_handle import AsyncioHandle
 from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.own_thread import refuse_loop_thread
-from gatebridge._concurrency.portal import AsyncioPortal, Portal
+from gatebridge._concurrency.portal import Portal
 from gatebridge.errors import UnavailableError
+
+_STOPPED_CHECK_SECONDS = 1.0  # how often a waiting thread checks whether the loop was stopped
 
 
 class GivenLoop(LoopUse):
@@ -53,23 +55,21 @@ class GivenLoop(LoopUse):
         """See `LoopUse`."""
 
 
-class GivenLoopPortal(AsyncioPortal):
+class GivenLoopPortal(Portal):
     """A portal to a loop that may stop without notice, and perhaps run on in another thread.
 
     It keeps no task on the loop, which would be there at the end for its owner to wonder about.
     """
 
-    _check_seconds = 1.0
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(asyncio_handle(loop))
+        super().__init__(AsyncioHandle(loop), _STOPPED_CHECK_SECONDS)
+        self.spawn = self._spawn
 
-    def spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    def _spawn(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: Context
     ) -> Callable[[], object]:
-        """As for any portal."""
         _this_thread.ran.portals.add(self)
-        return super().spawn(function, context)
+        return self.handle.start_task(function, context)
 
     def is_running(self) -> bool:
         """As for any portal."""

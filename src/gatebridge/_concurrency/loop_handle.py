@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -17,33 +18,50 @@ from typing import Any
 from gatebridge._concurrency.signals import AsyncioSignal, SharedTimer, Signal, TrioSignal
 
 
-class LoopHandle:
-    """The way to one running event loop from any thread.
+class LoopHandle(ABC):
+    """The way to one event loop from any thread.
 
     Callbacks that come while the loop has not yet run the earlier ones share one wake-up of the
     loop, which is a system call.
+
+    Attributes:
+        loop: A loop of asyncio's kind, or a token of trio.
+        is_closed: Returns whether the loop has ended without a word.
+        timers: Those of its signals, by their seconds.
     """
 
     def __init__(
         self,
-        loop: Any,  # noqa: ANN401 - of asyncio, or a token of trio
+        loop: Any,  # noqa: ANN401 - see above
         schedule: Callable[[Callable[[], None]], object],
         is_closed: Callable[[], bool],
-        signal: type[Signal],
     ) -> None:
         self.loop = loop
-        self.is_asyncio = signal is AsyncioSignal
-        self._signal = signal
+        self.is_closed = is_closed
+        self.timers: dict[float, SharedTimer] = {}
         self._schedule = schedule
-        self.is_closed = is_closed  # whether the loop has ended without a word
         self._callbacks: deque[Callable[[], None]] = deque()
         self._turns = 0  # how often the loop has run callbacks
         self._awaited_turn = 0  # the latest one that it was asked for
-        self.timers: dict[float, SharedTimer] = {}  # by seconds
 
+    @abstractmethod
     def new_signal(self) -> Signal:
         """Return what a task of the loop can wait for."""
-        return self._signal(self)
+
+    @abstractmethod
+    def start_task(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """Start a task of no task group, on the loop's thread only. The function must not raise.
+
+        Returns:
+            What cancels the task, on the loop's thread as well. Whoever started it keeps this as
+            long as the task runs: asyncio itself does not keep it alive.
+        """
+
+    @abstractmethod
+    def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:
+        """Take back a callback that a loop at its end refused, unless it has run nevertheless."""
 
     def call_soon(self, callback: Callable[[], None]) -> bool:
         """Run ``callback`` on the loop's thread; thread-safe. It must not raise.
@@ -58,31 +76,11 @@ class LoopHandle:
         try:
             self._schedule(self._run)
         except RuntimeError as exc:
-            if not self._has_ended(exc):
-                raise
-            return self._was_run(callback)
+            return self._has_run(callback, exc)
         # Last: no thread may rely on a wake-up that a signal handler's exception has prevented,
         # wherever it was raised, or that a loop at its end has refused.
         self._awaited_turn = turns + 1
         return True
-
-    def _has_ended(self, error: RuntimeError) -> bool:
-        """Return whether the loop refused a callback because it has ended."""
-        if self.is_asyncio:
-            return self.is_closed()
-        return isinstance(error, sys.modules["trio"].RunFinishedError)
-
-    def _was_run(self, callback: Callable[[], None]) -> bool:
-        """Take back a callback that a loop at its end refused, unless it has run nevertheless."""
-        if self.is_asyncio:
-            self._callbacks.clear()
-            return False
-        # Those of other threads stay: in its last turn, trio runs all that it has accepted.
-        try:
-            self._callbacks.remove(callback)
-        except ValueError:
-            return True
-        return False
 
     def _run(self) -> None:
         self._turns += 1
@@ -100,11 +98,68 @@ class LoopHandle:
             raise
 
 
-class _Current(threading.local):
+class AsyncioHandle(LoopHandle):
+    """The handle of a loop of asyncio's kind, which need not run yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop, loop.call_soon_threadsafe, loop.is_closed)
+
+    def new_signal(self) -> Signal:
+        return AsyncioSignal(self)
+
+    def start_task(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        loop: asyncio.AbstractEventLoop = self.loop
+        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+            # As far as it gets without waiting, at once: one turn of the loop less.
+            return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
+        return context.run(loop.create_task, function()).cancel
+
+    def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:  # noqa: ARG002 - none has
+        if not self.is_closed():
+            raise refusal
+        self._callbacks.clear()
+        return False
+
+
+class _TrioHandle(LoopHandle):
+    def __init__(self, token: Any) -> None:  # noqa: ANN401 - trio is not imported here
+        # trio runs what was scheduled before it ends, and raises for what comes later.
+        super().__init__(token, token.run_sync_soon, lambda: False)
+
+    def new_signal(self) -> Signal:
+        return TrioSignal(self)
+
+    def start_task(
+        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        trio = sys.modules["trio"]
+        scope = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await function()
+
+        trio.lowlevel.spawn_system_task(run, context=context)
+        return scope.cancel  # type: ignore[no-any-return]
+
+    def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:
+        if not isinstance(refusal, sys.modules["trio"].RunFinishedError):
+            raise refusal
+        # Those of other threads stay: in its last turn, trio runs all that it has accepted.
+        try:
+            self._callbacks.remove(callback)
+        except ValueError:
+            return True
+        return False
+
+
+class _ThisThread(threading.local):
     handle: LoopHandle | None = None
 
 
-_current = _Current()
+_this_thread = _ThisThread()
 
 
 def current_loop() -> LoopHandle:
@@ -125,32 +180,7 @@ def current_loop() -> LoopHandle:
     in_trio = loop is not None
     if not in_trio:
         loop = asyncio.get_running_loop()
-    handle = _current.handle
+    handle = _this_thread.handle
     if handle is None or handle.loop is not loop:
-        if in_trio:
-            # trio runs what was scheduled before it ends, and raises for what comes later.
-            handle = LoopHandle(loop, loop.run_sync_soon, lambda: False, TrioSignal)
-        else:
-            handle = asyncio_handle(loop)
-        _current.handle = handle
+        handle = _this_thread.handle = _TrioHandle(loop) if in_trio else AsyncioHandle(loop)
     return handle
-
-
-def start_task(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
-    """Start a task that belongs to no task group, so that it may outlive the one that starts it.
-
-    The function must not raise, and runs in a copy of the caller's context.
-
-    Returns:
-        What to keep as long as the task runs: asyncio itself does not keep it alive.
-    """
-    handle = current_loop()
-    if handle.is_asyncio:
-        return handle.loop.create_task(function())
-    context = contextvars.copy_context()  # without it, trio takes that of its own beginning
-    return sys.modules["trio"].lowlevel.spawn_system_task(function, context=context)
-
-
-def asyncio_handle(loop: asyncio.AbstractEventLoop) -> LoopHandle:
-    """Return a handle of a loop of asyncio's kind, which need not run yet."""
-    return LoopHandle(loop, loop.call_soon_threadsafe, loop.is_closed, AsyncioSignal)

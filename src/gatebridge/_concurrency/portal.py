@@ -7,12 +7,9 @@ request's own.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
-import sys
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
@@ -35,35 +32,30 @@ class Guest(Protocol):
         """Come to an end, as the loop's owner is about to stop it; on the loop. Must not raise."""
 
 
-class Portal(ABC):
+class Portal:
     """Runs tasks on one event loop, for other threads.
+
+    Args:
+        handle: The loop's.
+        check_seconds: How often a thread that waits for a call looks whether the loop still runs;
+            None if the portal is sure to be ended with the loop.
 
     Attributes:
         handle: The loop's.
+        spawn: `LoopHandle.start_task` of that.
         ended: Whether the loop takes no more work. Who then finds itself not among ``guests``, or
             was not told that all is lost, need not wait.
         guests: Whom to tell of the end.
     """
 
-    _check_seconds: float | None = None  # how often to look whether the loop runs, if need be
-
-    def __init__(self, handle: LoopHandle) -> None:
+    def __init__(self, handle: LoopHandle, check_seconds: float | None = None) -> None:
         self.handle = handle
-        self._thread_id = threading.get_ident()  # the loop's, except in a GivenLoopPortal
+        self.spawn = handle.start_task
         self.ended = False
         self.guests: set[Guest] = set()
-        self._stopped = anyio.Event()
-
-    @abstractmethod
-    def spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
-        """Start a task; on the loop's thread only. The function must not raise.
-
-        Returns:
-            What cancels the task, also to be called on the loop's thread. Whoever started it keeps
-            this as long as the task runs: asyncio itself does not keep it alive.
-        """
+        self._check_seconds = check_seconds
+        self._thread_id = threading.get_ident()  # of the loop, unless this class is extended
+        self._stopped = handle.new_signal()
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
         """Run an async function on the loop, in an empty context, and wait for what it returns.
@@ -98,7 +90,7 @@ class Portal(ABC):
 
     def stop(self) -> None:
         """Let the portal end; thread-safe."""
-        self.handle.call_soon(self._stopped.set)
+        self._stopped.set_soon()
 
     async def until_stopped(self, owner: Callable[[], Awaitable[object]] | None) -> None:
         """Wait for `stop`, or until ``owner``, if given, returns and the guests have left."""
@@ -106,17 +98,16 @@ class Portal(ABC):
             await self._stopped.wait()
             return
         async with anyio.create_task_group() as group:
-
-            async def watch() -> None:
-                await owner()
-                async with anyio.create_task_group() as leaving:
-                    for guest in list(self.guests):
-                        leaving.start_soon(guest.leave)
-                self._stopped.set()
-
-            group.start_soon(watch)
+            group.start_soon(self._stop_with, owner)
             await self._stopped.wait()
             group.cancel_scope.cancel()
+
+    async def _stop_with(self, owner: Callable[[], Awaitable[object]]) -> None:
+        await owner()
+        async with anyio.create_task_group() as leaving:
+            for guest in list(self.guests):
+                leaving.start_soon(guest.leave)
+        self._stopped.set()
 
     def end(self) -> None:
         """Tell everyone that the loop takes no more work."""
@@ -188,33 +179,6 @@ class _Call(Guest):
             self._outcome.put((result, error))
 
 
-class AsyncioPortal(Portal):
-    def spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
-        loop: asyncio.AbstractEventLoop = self.handle.loop
-        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            # As far as it gets without waiting, at once: one turn of the loop less.
-            return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
-        return context.run(loop.create_task, function()).cancel
-
-
-class _TrioPortal(Portal):
-    nursery: Any
-
-    def spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
-        scope = sys.modules["trio"].CancelScope()
-
-        async def run() -> None:
-            with scope:
-                await function()
-
-        context.run(self.nursery.start_soon, run)
-        return scope.cancel  # type: ignore[no-any-return]
-
-
 async def run_portal(
     opened: Callable[[Portal], object], owner: Callable[[], Awaitable[object]] | None = None
 ) -> None:
@@ -225,29 +189,10 @@ async def run_portal(
         owner: If given, the portal also ends when this returns. The guests may leave then, even if
             the owner cancels all tasks.
     """
-    with anyio.CancelScope(shield=True):
-        await _run_portal(opened, owner)
-
-
-async def _run_portal(
-    opened: Callable[[Portal], object], owner: Callable[[], Awaitable[object]] | None
-) -> None:
-    handle = current_loop()
-    portal: Portal
-    if handle.is_asyncio:
-        portal = AsyncioPortal(handle)
-        try:
-            opened(portal)
-            await portal.until_stopped(owner)
-        finally:
-            portal.end()
-        return
-    portal = _TrioPortal(handle)
+    portal = Portal(current_loop())
     try:
-        async with sys.modules["trio"].open_nursery() as portal.nursery:
+        with anyio.CancelScope(shield=True):
             opened(portal)
             await portal.until_stopped(owner)
-            portal.ended = True  # before the nursery is closed: what comes now is not spawned
-            portal.nursery.cancel_scope.cancel()
     finally:
         portal.end()

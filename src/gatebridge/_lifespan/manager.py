@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
 import anyio
 
 from gatebridge._arguments import require_seconds
-from gatebridge._concurrency.loop_handle import start_task
+from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge._detect.interface import require_asgi3
 from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.protocol import Lifespan
@@ -83,7 +84,7 @@ class LifespanManager:
         if self._lifespan is not None:
             raise RuntimeError("LifespanManager: entered already; leave the block first")
         self._lifespan = lifespan = Lifespan(self.app, required=False, state=self._state)
-        self._task = start_task(lifespan.run)
+        self._task = current_loop().start_task(lifespan.run, copy_context())
         try:
             await lifespan.startup(self._startup_timeout)
         except BaseException:
