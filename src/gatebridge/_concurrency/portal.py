@@ -73,8 +73,7 @@ class Portal:
             result: T = call.result(self._check_seconds)
             return result  # noqa: TRY300
         except BaseException:
-            if not call.is_settled():  # KeyboardInterrupt: nobody waits any more
-                self.handle.call_soon(call.cancel)
+            self.handle.call_soon(call.cancel)  # it goes on if a KeyboardInterrupt ended the wait
             raise
         finally:
             self.guests.discard(call)
@@ -122,20 +121,16 @@ class _Call(Guest):
     def __init__(self, portal: Portal, function: Callable[[], Awaitable[Any]]) -> None:
         self._portal = portal
         self._function = function
-        # Not a Future, nor an Event: a KeyboardInterrupt may leave their locks held for ever.
-        self._outcome: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-        self._settling = threading.Lock()  # taken once, by who says what came of it
+        # The first one counts. Not in a Future: a KeyboardInterrupt may leave its lock held.
+        self._outcomes: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._cancel: Callable[[], object] | None = None
-
-    def is_settled(self) -> bool:
-        return self._settling.locked()
 
     def result(self, check_seconds: float | None) -> Any:  # noqa: ANN401 - as the function's
         """Wait for the end; look every so many seconds whether it can still come."""
         outcome = None
         while outcome is None:
             try:
-                outcome = self._outcome.get(timeout=check_seconds)
+                outcome = self._outcomes.get(timeout=check_seconds)
             except Empty:  # noqa: PERF203
                 if not self._portal.is_running():
                     self.lost()
@@ -150,11 +145,11 @@ class _Call(Guest):
     def start(self) -> None:
         if self._portal.ended:
             self.lost()
-        elif not self.is_settled():
+        else:
             self._cancel = self._portal.spawn(self._run, contextvars.Context())
 
     def cancel(self) -> None:
-        self.lost()
+        """Cancel the task, if it was started and has not ended."""
         if self._cancel is not None:
             self._cancel()
 
@@ -164,19 +159,15 @@ class _Call(Guest):
         except anyio.get_cancelled_exc_class():
             self.lost()
         except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits
-            self._settle(None, exc)
+            self._outcomes.put((None, exc))
         else:
-            self._settle(result, None)
+            self._outcomes.put((result, None))
 
     def lost(self) -> None:
-        self._settle(None, UnavailableError("event loop", "has ended"))
+        self._outcomes.put((None, UnavailableError("event loop", "has ended")))
 
     async def leave(self) -> None:
         pass  # it may be over in time; otherwise it is lost
-
-    def _settle(self, result: object, error: BaseException | None) -> None:
-        if self._settling.acquire(blocking=False):
-            self._outcome.put((result, error))
 
 
 async def run_portal(
