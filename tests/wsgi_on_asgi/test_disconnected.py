@@ -215,7 +215,7 @@ async def test_it_is_set_when_the_call_is_cancelled(ask: Any) -> None:
 @WAYS
 def test_it_is_set_when_the_loop_has_ended(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if nothing was cancelled."""
-    monkeypatch.setattr(gate, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(gate, "_LOOP_CHECK_SECONDS", 0.01)
     app = Computing(ask)
     loop = asyncio.new_event_loop()
 

@@ -761,7 +761,7 @@ class LoopError(Exception):
 @pytest.fixture(params=UNDER_WAY, ids=str)
 def lost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ending:
     """A request that is under way when its loop ends."""
-    monkeypatch.setattr(gate, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(gate, "_LOOP_CHECK_SECONDS", 0.01)
     return UNDER_WAY[request.param]
 
 

@@ -40,7 +40,7 @@ _in_main_thread = False  # requests come in the main thread, or in an executor t
 _in_other_threads = False  # requests come in other threads
 
 _WARN_SECONDS = 5.0  # how long the exit waits for a thread before it says so
-_CHECK_SECONDS = 0.5  # how often it looks whether it must not wait any more
+_DEADLOCK_CHECK_SECONDS = 0.5  # how often it checks whether that thread waits for this one
 
 _expects_requests = False  # there is an adapter that a server may have
 _exiting: Process | None = None  # the process that is at its end, and takes no more sessions
@@ -99,7 +99,7 @@ def _wait_for_servers() -> bool:
         while thread.is_alive():
             if _main_thread_is_waited_for():
                 return False
-            thread.join(_CHECK_SECONDS)
+            thread.join(_DEADLOCK_CHECK_SECONDS)
             if time.monotonic() > warn_at and thread.is_alive():
                 _logger.warning(
                     "the applications shut down when thread %.80r has ended; "

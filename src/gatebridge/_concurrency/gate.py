@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-_CHECK_SECONDS = 5.0  # how often a waiting worker asks whether the loop is still there
-
+_LOOP_CHECK_SECONDS = 5.0  # how often a waiting worker checks whether the loop is still there
 
 BLOCK_OVERHEAD = sys.getsizeof(b"") + 8
 """What a block takes besides its bytes, and counts in a window: many small ones take far more."""
@@ -57,7 +56,7 @@ class Gate:
         """
         deadline = time.monotonic() + timeout
         with self._waiting():
-            while not barrier.acquire(timeout=min(_CHECK_SECONDS, timeout)):
+            while not barrier.acquire(timeout=min(_LOOP_CHECK_SECONDS, timeout)):
                 timeout = deadline - time.monotonic()
                 if timeout <= 0:
                     return True

@@ -34,7 +34,7 @@ hears of it may submit the next job at once, and shall find this thread free.
 """
 
 
-_CHECK_SECONDS = 0.1  # how often `close` looks whether the pool was opened again
+_REOPENED_CHECK_SECONDS = 0.1  # how often `join` checks whether the pool was opened again
 
 
 class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
@@ -211,7 +211,7 @@ class WorkerPool:
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
-            threads[0].join(min(left, _CHECK_SECONDS))
+            threads[0].join(min(left, _REOPENED_CHECK_SECONDS))
 
     def _refuse_jobs(self) -> None:
         self._closed = True
