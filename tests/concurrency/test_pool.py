@@ -81,7 +81,7 @@ def settle(pool: WorkerPool, **numbers: int) -> None:
 def until_closed(pool: WorkerPool) -> None:
     """Wait until `close` has begun in another thread."""
     for _ in range(HANG * 1000):
-        if pool._closed:
+        if pool._closed is not None:
             return
         threading.Event().wait(0.001)
     raise AssertionError("not closed")
@@ -446,10 +446,7 @@ def test_a_close_waits_for_no_job_that_came_after_the_pool_was_opened_again(
     (before,) = submit(pool, 1)
     closing = threading.Thread(target=lambda: abandoned.append(pool.close(HANG * 10)))
     closing.start()
-    for _ in range(HANG * 1000):
-        if pool._closed:
-            break
-        threading.Event().wait(0.001)
+    until_closed(pool)
     pool.open()
     (after,) = submit(pool, 1)
     assert closing.is_alive()

@@ -100,9 +100,8 @@ class WorkerPool:
         self._running = 0
         self._stalled = 0
         self._started = 0
-        self._closed = False
+        self._closed: object | None = None  # the latest closing, unless it was opened since
         self._users = 0  # users that opened it and have not left
-        self._closings = 0  # how often it was closed
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
         # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
         # by the first thread that wakes, and does not wake as many threads as there are jobs.
@@ -120,7 +119,7 @@ class WorkerPool:
             RuntimeError: The system has no thread to start with.
         """
         with self._lock:
-            if self._closed:
+            if self._closed is not None:
                 raise PoolClosed
             if self._free > 0 and self._running < self._limit:  # as _place does, at less cost
                 self._free -= 1
@@ -161,28 +160,25 @@ class WorkerPool:
         """Take jobs until as many users have called `leave`; also after `close`."""
         with self._lock:
             self._users += 1
-            self._closed = False
+            self._closed = None
 
-    def leave(self) -> int | None:
+    def leave(self) -> object | None:
         """Take no more jobs if this was the last user.
 
         In one step: a user that comes a moment later finds the pool closed, and opens it again.
 
         Returns:
-            For the last user, which closing this was, for `reopen`; otherwise None.
+            For the last user, this closing, for `reopen`; otherwise None.
         """
         with self._lock:
             self._users -= 1
-            if self._users:
-                return None
-            self._refuse_jobs()
-            return self._closings
+            return None if self._users else self._refuse_jobs()
 
-    def reopen(self, closing: int) -> None:
+    def reopen(self, closing: object) -> None:
         """Take jobs again, for no user in particular, unless the pool was closed once more."""
         with self._lock:
-            if closing == self._closings:
-                self._closed = False
+            if self._closed is closing:
+                self._closed = None
 
     def close(self, timeout: float) -> list[str]:
         """Take no more jobs, then `join`."""
@@ -206,18 +202,18 @@ class WorkerPool:
             with self._lock:
                 threads = list(self._threads)
                 jobs = [job for job in self._jobs() if job in taken]
-                if not (self._closed or jobs):
+                if self._closed is None and not jobs:
                     threads = []
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
             threads[0].join(min(left, _REOPENED_CHECK_SECONDS))
 
-    def _refuse_jobs(self) -> None:
-        self._closed = True
-        self._closings += 1
-        for _ in range(self._free):  # those at work see the flag when they are done
+    def _refuse_jobs(self) -> object:
+        self._closed = closing = object()
+        for _ in range(self._free):  # those at work look when they are done
             self._inbox.put(None)
+        return closing
 
     def _jobs(self) -> list[Job]:
         return [*(job for job in self._threads.values() if job is not None), *self._backlog]
@@ -307,7 +303,7 @@ class WorkerPool:
             self._threads[me] = None  # an idle thread keeps nothing of its last job alive
             self._running -= 1
             self._free += 1
-            if self._closed:
+            if self._closed is not None:
                 self._inbox.put(None)
             return None
 

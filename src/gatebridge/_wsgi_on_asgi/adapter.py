@@ -216,7 +216,7 @@ class WsgiToAsgi:
         if closing is not None:
             await self._drain(closing)
 
-    async def _drain(self, closing: int) -> None:
+    async def _drain(self, closing: object) -> None:
         """End the pool's threads; those that do not end in time are abandoned, by name.
 
         Whoever calls the application afterwards, without a lifespan, is served all the same, as
