@@ -48,12 +48,6 @@ class GivenLoop(LoopUse):
             raise UnavailableError("loop", reason) from None
         return portal
 
-    def close(self) -> None:
-        """See `LoopUse`."""
-
-    def join(self) -> None:
-        """See `LoopUse`."""
-
 
 class GivenLoopPortal(Portal):
     """A portal to a loop that may stop without notice, and perhaps run on in another thread.

@@ -40,13 +40,11 @@ class LoopUse(ABC):
             BaseException: Whatever keeps it from running, such as a missing package.
         """
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a loop that the user runs is just left
         """Release the loop without waiting, so that the loop's own thread can call it."""
 
-    @abstractmethod
-    def join(self) -> None:
-        """Wait for the end of a loop that has lost its last user; not for one of the caller's."""
+    def join(self) -> None:  # noqa: B027 - for no loop of the user's
+        """Wait for the end of a background loop that has lost its last user."""
 
 
 class SharedLoop(LoopUse):
@@ -122,6 +120,3 @@ class PortalUse(LoopUse):
         self._closed = True  # before the look: `_take` sets the portal, then looks here
         if self.portal is not None:
             self.portal.stop()
-
-    def join(self) -> None:
-        """See `LoopUse`."""
