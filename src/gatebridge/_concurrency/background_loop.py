@@ -1,7 +1,7 @@
-"""The background loops: one event loop for each backend and process, in a thread of its own.
+"""The background loops: one event loop for each kind and process, in a daemon thread.
 
-All adapters share it, so that what one request opened works in the next one. It is started at its
-first use and ends with its last user. A forked child begins without.
+All adapters share it, so that what one request opens works in the next one. It starts at its first
+use and ends with its last user. A forked child begins without one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gatebridge._concurrency.portal import Portal, run_portal
 
 _logger = logging.getLogger("gatebridge")
 
-_START_CHECK_SECONDS = 1.0  # how often a thread checks whether a loop runs that another one starts
+_START_CHECK_SECONDS = 1.0  # how often a thread checks on a loop that another thread starts
 _JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generators, its executor
 
 
@@ -40,8 +40,8 @@ class BackgroundLoop:
 
     Attributes:
         kind: Its backend and options.
-        users: Who needs it.
-        portal: To it, once it runs.
+        users: The loop ends when they have left.
+        portal: The portal to it, once it runs.
     """
 
     def __init__(self, kind: LoopKind) -> None:
@@ -50,12 +50,12 @@ class BackgroundLoop:
         self.portal: Portal | None = None
         self._options = runner_options(*kind)
         self._phase = _Phase.STARTING
-        self._stopped = False  # by `stop`, in whatever phase
+        self._stopped = False  # `stop` was called, in whatever phase
         self._error: BaseException | None = None  # what kept the loop from running
-        self._starting = threading.Lock()  # taken once, by who starts the thread
-        # Wakes who waits. Not an Event: a KeyboardInterrupt may leave its lock in disorder.
+        self._starting = threading.Lock()  # taken once, by the thread that starts the loop's
+        # Wakes waiting threads. Not an Event: a KeyboardInterrupt may leave its lock locked.
         self._opened: SimpleQueue[None] = SimpleQueue()
-        # A daemon, for a loop that never ends must not hold up the process.
+        # A daemon: a loop that never ends must not hold up the process.
         self._thread = DaemonThread(self._run, f"gatebridge-{kind[0]}")
 
     @property
@@ -78,8 +78,8 @@ class BackgroundLoop:
             while self.usable and self.portal is None:
                 with suppress(Empty):
                     self._opened.get(timeout=_START_CHECK_SECONDS)
-            self._opened.put(None)  # for the next one who waits
-        except BaseException:  # KeyboardInterrupt: it may run or not, now or soon
+            self._opened.put(None)  # for the next waiting thread
+        except BaseException:  # KeyboardInterrupt: the thread may run or not, now or soon
             self.stop()
             raise
         if self._error is not None:
@@ -88,7 +88,7 @@ class BackgroundLoop:
 
     def stop(self) -> None:
         """Let the loop end, now or as soon as it runs; thread-safe."""
-        self._stopped = True  # before the look: `_open` sets the portal, then looks here
+        self._stopped = True  # before the check: `_open` sets the portal, then checks this
         self._opened.put(None)
         if self.portal is not None:
             self.portal.stop()
@@ -96,7 +96,7 @@ class BackgroundLoop:
     def join(self) -> None:
         """Wait for the thread to end, up to a limit."""
         if self._thread.ident is None or threading.current_thread() is self._thread:
-            return  # it has not begun to run, and then ends at once; or would wait for itself
+            return  # it has not begun to run, so that it ends at once; or it would wait for itself
         self._thread.join(_JOIN_SECONDS)
         if self._thread.is_alive():
             _logger.warning("the event loop in thread %.80r does not end", self._thread.name)
@@ -110,10 +110,10 @@ class BackgroundLoop:
             if self._phase is _Phase.STARTING:
                 self._error = exc
             elif self._phase is _Phase.RUNNING:
-                # On asyncio a task that raises SystemExit ends the loop.
+                # On asyncio, a task that raises SystemExit ends the loop.
                 _logger.critical("the event loop was ended by an error", exc_info=exc)
             else:
-                # As in CPython 3.12, which starts no thread at the exit to end the executor in.
+                # As at the exit of CPython 3.12, which starts no thread to end the executor in.
                 _logger.debug("the event loop could not be closed: %.200r", exc)
         finally:
             self._phase = _Phase.ENDED
@@ -136,17 +136,17 @@ class BackgroundLoop:
 class BackgroundLoops:
     """The background loops of one process.
 
-    A signal handler may raise in the middle of each method. Whatever `hold` has done by then,
-    `release` undoes.
+    A signal handler may raise in the middle of either method. `release` undoes whatever `hold` has
+    done by then.
     """
 
     def __init__(self) -> None:
-        # Not held while a loop starts: a user of another one may leave it meanwhile.
+        # Not held while a loop starts: a user of another loop may leave it meanwhile.
         self._lock = threading.Lock()
         self.loops: list[BackgroundLoop] = []
 
     def hold(self, kind: LoopKind, user: object) -> BackgroundLoop:
-        """Return the loop of a kind, started or not, and count one more user of it."""
+        """Return the loop of this kind, started or not, and add a user to it."""
         with self._lock:
             self.loops = [loop for loop in self.loops if loop.usable]
             loop = next((each for each in self.loops if each.kind == kind), None)
@@ -157,7 +157,7 @@ class BackgroundLoops:
             return loop
 
     def release(self, user: object) -> None:
-        """Count a user no more, and stop loops without any."""
+        """Remove a user from its loop, and stop a loop without users."""
         with self._lock:
             for loop in self.loops:
                 loop.users.discard(user)
@@ -175,5 +175,5 @@ def runs_a_loop() -> bool:
 
 
 def was_forked_with_a_loop() -> bool:
-    """Return whether a process that this one descends from had one when it forked."""
+    """Return whether an ancestor of this process had a background loop when it forked."""
     return any(process.loops for process in background_loops.inherited())

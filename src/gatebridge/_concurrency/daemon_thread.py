@@ -12,9 +12,9 @@ from functools import partial
 class DaemonThread(threading.Thread):
     """A daemon thread with an empty context, whose `start` does not wait until it runs.
 
-    To run, a thread needs the interpreter's lock, for which it queues with all threads that
-    compute: an event loop that waits for that stands still. And where a signal handler raises
-    during the wait of the base class, an event's lock may stay locked.
+    To run, a thread needs the interpreter's lock, for which it competes with every thread that
+    computes: an event loop that waited for that would stand still. And if a signal handler raises
+    during the wait in the base class, the lock of an event may stay locked.
 
     Args:
         target: What the thread runs.
@@ -22,10 +22,10 @@ class DaemonThread(threading.Thread):
     """
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
-        # Some builds of CPython give a thread the context of the one that starts it: here, that of
-        # whichever request came first.
+        # Some builds of CPython give a thread the context of the thread that starts it: here, the
+        # context of whichever request came first.
         super().__init__(target=partial(Context().run, target), name=name, daemon=True)
-        # If a later CPython has no such attribute, `start` waits as it does in the base class.
+        # If a later CPython has no such attribute, `start` waits like that of the base class.
         self._started = _Started()
 
     def join(self, timeout: float | None = None) -> None:

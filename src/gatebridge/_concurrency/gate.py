@@ -1,4 +1,4 @@
-"""Waiting in a worker thread for the event loop, which may end without a word."""
+"""Waiting in a worker thread for the event loop, which may end without notice."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BLOCK_OVERHEAD = sys.getsizeof(b"") + 8
 
 
 class Gate:
-    """Where threads wait until the loop lets all of them go on.
+    """Where threads wait until the event loop lets all of them continue.
 
     `shut` and `open` are called with the owner's lock held, `wait` without it. An application may
-    read or write in several threads at once, so there may be more than one at the gate.
+    read or write in several threads at once, so more than one may wait at the gate.
 
     Args:
         waiting: Makes a context manager to wait in.
-        wake: Wakes the loop, which does no harm; False if it has ended.
+        wake: Wakes the loop, which is always harmless; returns False if the loop has ended.
     """
 
     __slots__ = ("_barrier", "_waiting", "_wake")
@@ -43,7 +43,7 @@ class Gate:
         return self._barrier
 
     def open(self) -> None:
-        """Let everybody go on who waits."""
+        """Let all waiting threads continue."""
         if self._barrier is not None:
             self._barrier.release()
             self._barrier = None
@@ -52,7 +52,7 @@ class Gate:
         """Wait until the gate is opened, or for ``timeout`` seconds.
 
         Returns:
-            False if the loop has ended, so that nobody would ever open it.
+            False if the loop has ended, so that the gate would never open.
         """
         deadline = time.monotonic() + timeout
         with self._waiting():
@@ -62,5 +62,5 @@ class Gate:
                     return True
                 if not self._wake():
                     return False
-        barrier.release()  # for the next one who waits
+        barrier.release()  # for the next waiting thread
         return True

@@ -1,7 +1,7 @@
-"""The event loop of asyncio as one greenlet of many; imported only where gevent patched the rest.
+"""asyncio's event loop as one greenlet of many; imported only in a process that gevent patched.
 
-The greenlets of the requests run while this one waits in its selector, in the same thread of the
-system. Whatever asyncio keeps for each thread is therefore theirs as well.
+The greenlets of the requests run while this one waits in its selector, in the same system thread.
+They therefore see whatever asyncio stores per thread.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ class _Selector(selectors.DefaultSelector):  # gevent's
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = asyncio._get_running_loop()
-        asyncio._set_running_loop(None)  # or Django, for one, would refuse the others its database
+        # Otherwise Django, for one, refuses the other greenlets its database.
+        asyncio._set_running_loop(None)
         try:
             return super().select(timeout)
         finally:
             if os.getpid() != self._pid:
-                threading.Event().wait()  # a greenlet is forked with its thread; its place is there
+                threading.Event().wait()  # a copy of the parent's greenlet: it must not go on here
             asyncio._set_running_loop(loop)
 
 

@@ -1,4 +1,4 @@
-"""A loop of asyncio's kind that the user starts, stops and closes, without a word to anybody."""
+"""An asyncio loop that the user starts, stops and closes, without notice."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _STOPPED_CHECK_SECONDS = 1.0  # how often a waiting thread checks whether the lo
 
 
 class GivenLoop(LoopUse):
-    """A hold on a caller's loop, which is never stopped.
+    """A hold on a loop that the user runs; it is never stopped.
 
     Args:
         loop: Runs in another thread, or will soon.
-        timeout: For how many seconds to wait for that; None for any time.
+        timeout: Seconds to wait until it runs; None to wait indefinitely.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
@@ -50,9 +50,9 @@ class GivenLoop(LoopUse):
 
 
 class GivenLoopPortal(Portal):
-    """A portal to a loop that may stop without notice, and perhaps run on in another thread.
+    """A portal to a loop that may stop without notice, and may run on in another thread.
 
-    It keeps no task on the loop, which would be there at the end for its owner to wonder about.
+    It keeps no task on the loop, which the loop's owner would find there at the end.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -66,19 +66,19 @@ class GivenLoopPortal(Portal):
         return self.handle.start_task(function, context)
 
     def is_running(self) -> bool:
-        """As for any portal."""
+        """See `Portal`."""
         return not self.ended and self.handle.loop.is_running()
 
     def refuse_own_thread(self) -> None:
-        """As for any portal; whichever thread it is that the loop runs on."""
+        """See `Portal`; the loop may run on any thread."""
         refuse_loop_thread(self.handle.loop)
 
 
 class _Ran:
-    """The portals whose loops have run something on a thread, which alone refers to this.
+    """The portals whose loops have run a task on one thread; freed when that thread ends.
 
-    Without `__del__` a request would wait for ever whose loop was stopped and left as it is: the
-    end of the thread, which releases its locals, is all that can be noticed of that.
+    The end of its thread is the only notice of a loop that was stopped and never runs again.
+    Without `__del__`, the requests on such a loop would wait indefinitely.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class _Ran:
 
     def __del__(self) -> None:
         for portal in list(self.portals):
-            if not portal.is_running():  # it does if another thread took over, or in a forked child
+            if not portal.is_running():  # it runs if another thread took over, or in a forked child
                 portal.end()
 
 

@@ -1,11 +1,10 @@
 """What the host makes of threads: whether a background loop can run, and how.
 
-Most servers leave threads as they are. Those that do not:
+Most servers leave threads as they are. The exceptions:
 
-* uWSGI, up to 2.0.21 and unless it is told otherwise, lets no thread run between two requests.
-* gevent replaces threads by greenlets: all of them share one thread of the system, in turns, so
-  that nothing may wait but by gevent's means. asyncio's selector then is one of these; how uvloop
-  and trio wait is not.
+* uWSGI, up to 2.0.21 and unless configured otherwise, lets no thread run between two requests.
+* gevent replaces threads with greenlets, which take turns in one system thread: everything must
+  wait by gevent's means. asyncio's selector is then one of those; what uvloop and trio use is not.
 * eventlet does the same, without such a selector.
 """
 
@@ -22,13 +21,13 @@ from gatebridge.errors import UnavailableError
 
 
 class Obstacle(NamedTuple):
-    """A host on which nothing can wait for an event loop in another thread.
+    """A host where no thread can wait for an event loop in another thread.
 
     Attributes:
         host: Its name.
         problem: What would go wrong.
         remedy: What to do about it.
-        holds: Returns whether this process is on that host; cheap.
+        holds: Returns whether this process runs on that host; cheap.
     """
 
     host: str
@@ -38,10 +37,10 @@ class Obstacle(NamedTuple):
 
 
 def require_threads() -> None:
-    """See to it that what waits for an event loop in another thread does not wait in vain.
+    """Check that this process can wait for an event loop in another thread.
 
     Raises:
-        UnavailableError: It would; says what to do about it.
+        UnavailableError: It cannot; the message contains the remedy.
     """
     obstacle = find_obstacle()
     if obstacle is not None:
@@ -49,8 +48,8 @@ def require_threads() -> None:
 
 
 def find_obstacle() -> Obstacle | None:
-    """Return why this process cannot wait for an event loop in another thread, if it cannot."""
-    # In their order: the last one starts a thread, which on the hosts before it may never run.
+    """Return why this process cannot wait for an event loop in another thread; None if it can."""
+    # In this order: the last check starts a thread, which may never run on the other hosts.
     return next((obstacle for obstacle in _OBSTACLES if obstacle.holds()), None)
 
 
@@ -80,14 +79,14 @@ def patched_by_gevent() -> bool:
 
 
 def _fits_gevent() -> bool:
-    """Return whether nothing here waits in a way that stops greenlets, and there are some."""
+    """Return whether gatebridge waits in a way that lets greenlets run, if the process has any."""
     patched = patched_by_gevent()
-    if patched != SimpleQueue.__module__.startswith("gevent."):  # as it was when imported here
+    if patched != SimpleQueue.__module__.startswith("gevent."):  # as of the import above
         return False
     if patched:
         return selectors.DefaultSelector.__module__.startswith("gevent.")
     gevent = sys.modules.get("gevent")
-    if gevent is None or not hasattr(gevent, "Greenlet"):  # is being imported
+    if gevent is None or not hasattr(gevent, "Greenlet"):  # another thread is importing it
         return True
     return not isinstance(gevent.getcurrent(), gevent.Greenlet)
 
@@ -123,16 +122,16 @@ ONE_LOOP = "in a process patched by gevent only asyncio's own event loop can run
 
 
 def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``backend_options`` of `anyio.run` for a loop in what passes for a thread here.
+    """Return the ``backend_options`` of `anyio.run` for a background loop on this host.
 
     Raises:
-        UnavailableError: Such a loop would block the process, for ever.
+        UnavailableError: Such a loop would block the whole process indefinitely.
     """
     if not patched_by_gevent():
         return dict(options)
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
         raise UnavailableError("backend", f"{ONE_LOOP}; use asyncio without uvloop")
-    # Not before: it is made for what gevent has put in the place of the selectors.
+    # Imported late: it subclasses what gevent has put in the place of the selectors.
     from gatebridge._concurrency.gevent_loop import new_event_loop  # noqa: PLC0415
 
     return {**options, "loop_factory": new_event_loop}

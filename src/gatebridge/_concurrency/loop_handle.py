@@ -1,7 +1,7 @@
 """The loop handle: from any thread back to the event loop that a request runs on.
 
-`LoopHandle.call_soon` runs a callback soon on that loop. It is on the path of every request, where
-`anyio.from_thread.run` would cost more than all the rest of it.
+`LoopHandle.call_soon` runs a callback on that loop. Every request uses it: `anyio.from_thread.run`
+would cost more than the rest of the request.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from gatebridge._concurrency.signals import AsyncioSignal, SharedTimer, Signal, 
 class LoopHandle(ABC):
     """The way to one event loop from any thread.
 
-    Callbacks that come while the loop has not yet run the earlier ones share one wake-up of the
-    loop, which is a system call.
+    A wake-up of the loop is a system call. Callbacks added before the loop has run the earlier ones
+    share it.
 
     Attributes:
-        loop: A loop of asyncio's kind, or a token of trio.
-        is_closed: Returns whether the loop has ended without a word.
-        timers: Those of its signals, by their seconds.
+        loop: An event loop with asyncio's interface, or a token of trio.
+        is_closed: Returns whether the loop was closed without notice.
+        timers: The timers of the loop's signals, by their seconds.
     """
 
     def __init__(
@@ -42,26 +42,30 @@ class LoopHandle(ABC):
         self._schedule = schedule
         self._callbacks: deque[Callable[[], None]] = deque()
         self._turns = 0  # how often the loop has run callbacks
-        self._awaited_turn = 0  # the latest one that it was asked for
+        self._awaited_turn = 0  # the latest turn that a wake-up was sent for
 
     @abstractmethod
     def new_signal(self) -> Signal:
-        """Return what a task of the loop can wait for."""
+        """Return a signal for a task of the loop to wait for."""
 
     @abstractmethod
     def start_task(
         self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
     ) -> Callable[[], object]:
-        """Start a task of no task group, on the loop's thread only. The function must not raise.
+        """Start a task outside any task group; on the loop's thread only.
+
+        Args:
+            function: Must not raise.
+            context: The task's context.
 
         Returns:
-            What cancels the task, on the loop's thread as well. Whoever started it keeps this as
-            long as the task runs: asyncio itself does not keep it alive.
+            A callable that cancels the task, also on the loop's thread only. The caller keeps it as
+            long as the task runs: asyncio itself does not keep the task alive.
         """
 
     @abstractmethod
     def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:
-        """Take back a callback that a loop at its end refused, unless it has run nevertheless."""
+        """Take back a callback that the loop, at its end, refused; True if it has run anyway."""
 
     def call_soon(self, callback: Callable[[], None]) -> bool:
         """Run ``callback`` on the loop's thread; thread-safe. It must not raise.
@@ -69,28 +73,29 @@ class LoopHandle(ABC):
         Returns:
             False if the loop has ended, so that the callback never runs.
         """
-        self._callbacks.append(callback)  # before the check: the loop counts, then looks
-        if self._turns < self._awaited_turn and not self.is_closed():  # closed with callbacks left
+        self._callbacks.append(callback)  # before the check: the loop counts, then takes callbacks
+        # A loop may have been closed with callbacks left.
+        if self._turns < self._awaited_turn and not self.is_closed():
             return True
         turns = self._turns
         try:
             self._schedule(self._run)
         except RuntimeError as exc:
             return self._has_run(callback, exc)
-        # Last: no thread may rely on a wake-up that a signal handler's exception has prevented,
-        # wherever it was raised, or that a loop at its end has refused.
+        # Last: no thread may rely on a wake-up that a signal handler's exception has prevented, or
+        # that the loop, at its end, has refused.
         self._awaited_turn = turns + 1
         return True
 
     def _run(self) -> None:
         self._turns += 1
-        # Not until there are none: what comes meanwhile has to wait for the loop's next turn, or
-        # busy threads would keep everything else on the loop from having one.
+        # Only as many as there are now. Later ones wait for the loop's next turn, or busy threads
+        # would keep everything else on the loop from running.
         try:
             for _ in range(len(self._callbacks)):
                 try:
                     callback = self._callbacks.popleft()
-                except IndexError:  # the last one was taken back
+                except IndexError:  # the last callback was taken back
                     return
                 callback()
         except BaseException:  # KeyboardInterrupt, on a loop in the main thread that may run again
@@ -99,7 +104,7 @@ class LoopHandle(ABC):
 
 
 class AsyncioHandle(LoopHandle):
-    """The handle of a loop of asyncio's kind, which need not run yet."""
+    """The handle of a loop with asyncio's interface, which need not run yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, loop.call_soon_threadsafe, loop.is_closed)
@@ -112,7 +117,7 @@ class AsyncioHandle(LoopHandle):
     ) -> Callable[[], object]:
         loop: asyncio.AbstractEventLoop = self.loop
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            # As far as it gets without waiting, at once: one turn of the loop less.
+            # It runs at once as far as it gets without waiting, which saves a turn of the loop.
             return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
         return context.run(loop.create_task, function()).cancel
 
@@ -147,7 +152,7 @@ class _TrioHandle(LoopHandle):
     def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:
         if not isinstance(refusal, sys.modules["trio"].RunFinishedError):
             raise refusal
-        # Those of other threads stay: in its last turn, trio runs all that it has accepted.
+        # Other threads' callbacks stay: in its last turn, trio runs everything it has accepted.
         try:
             self._callbacks.remove(callback)
         except ValueError:
@@ -166,9 +171,9 @@ def current_loop() -> LoopHandle:
     """Return the handle of the event loop that runs on this thread.
 
     Raises:
-        RuntimeError: None runs.
+        RuntimeError: No event loop runs.
     """
-    # trio first: as a guest it runs inside a loop of asyncio. It is not imported for the question.
+    # trio first: as a guest it runs inside an asyncio loop. It is not imported just to find out.
     trio = sys.modules.get("trio")
     loop: Any = None
     if trio is not None:

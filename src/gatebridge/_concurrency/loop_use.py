@@ -1,4 +1,4 @@
-"""What an adapter has of an event loop: a background loop, or the one of a caller's portal.
+"""How an adapter uses an event loop: a background loop, or the loop of the user's portal.
 
 The third way, a loop that the user runs, is in `given_loop`.
 """
@@ -21,11 +21,11 @@ from gatebridge.errors import UnavailableError
 class LoopUse(ABC):
     """One user's hold on an event loop.
 
-    A signal handler may raise in the middle of each method. Whatever `open` has done by then,
-    `close` undoes, and to close twice is to close once.
+    A signal handler may raise in the middle of each method. `close` undoes whatever `open` has done
+    by then, and is idempotent.
 
     Attributes:
-        portal: To the loop, once `open` has it.
+        portal: The portal to the loop, once `open` has it.
     """
 
     def __init__(self) -> None:
@@ -33,26 +33,26 @@ class LoopUse(ABC):
 
     @abstractmethod
     def open(self) -> Portal:
-        """Return the portal to the loop, which runs by now.
+        """Wait until the loop runs, and return the portal to it.
 
         Raises:
-            UnavailableError: The loop does not run, or the host's threads do not allow for it.
+            UnavailableError: The loop does not run, or cannot run on this host.
             BaseException: Whatever keeps it from running, such as a missing package.
         """
 
     def close(self) -> None:  # noqa: B027 - a loop that the user runs is just left
         """Release the loop without waiting, so that the loop's own thread can call it."""
 
-    def join(self) -> None:  # noqa: B027 - for no loop of the user's
+    def join(self) -> None:  # noqa: B027 - a loop that the user runs goes on
         """Wait for the end of a background loop that has lost its last user."""
 
 
 class SharedLoop(LoopUse):
-    """A hold on the loop that this process's adapters share, started if it does not run.
+    """A hold on the loop that the adapters of this process share, started if it does not run.
 
     Args:
         backend: ``"asyncio"`` or ``"trio"``.
-        options: For `anyio.run`. Different options give different loops.
+        options: Passed to `anyio.run`. Different options give different loops.
     """
 
     def __init__(self, backend: str, options: Mapping[str, Any]) -> None:
@@ -82,17 +82,17 @@ class SharedLoop(LoopUse):
 
 
 class PortalUse(LoopUse):
-    """A hold on the loop of a caller's portal.
+    """A hold on the loop of the user's portal.
 
     Args:
-        owner: That portal.
+        owner: The user's portal.
     """
 
     def __init__(self, owner: BlockingPortal) -> None:
         super().__init__()
         self._owner = owner
         self._closed = False
-        self._opened: SimpleQueue[None] = SimpleQueue()  # as that of a background loop
+        self._opened: SimpleQueue[None] = SimpleQueue()  # like that of a background loop
 
     def open(self) -> Portal:
         """See `LoopUse`."""
@@ -117,6 +117,6 @@ class PortalUse(LoopUse):
 
     def close(self) -> None:
         """See `LoopUse`."""
-        self._closed = True  # before the look: `_take` sets the portal, then looks here
+        self._closed = True  # before the check: `_take` sets the portal, then checks this
         if self.portal is not None:
             self.portal.stop()

@@ -1,6 +1,6 @@
-"""The thread of an event loop, where nothing may wait for that loop.
+"""An event loop's own thread, which must not wait for that loop.
 
-Each check here is made before a lock is taken: its holder may be waiting for this thread.
+Callers check this before they take a lock, whose holder may be waiting for this thread.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ LoopKind: TypeAlias = tuple[str, dict[str, Any]]
 
 
 class _ThisThread(threading.local):
-    background_loop: tuple[Process, LoopKind] | None = None  # a fork in this thread inherits it
+    background_loop: tuple[Process, LoopKind] | None = None  # a child forked here inherits it
 
 
 _this_thread = _ThisThread()
 
 
 def own_thread_error() -> UnavailableError:
-    """Return what to raise on the thread of a loop that would wait for itself."""
+    """Return the error for a call that would make a loop's thread wait for itself."""
     return UnavailableError(
         "event loop", "called on its own thread, which would wait for itself; call in another one"
     )
 
 
 def mark_background_thread(kind: LoopKind) -> None:
-    """Note that this thread runs the background loop of a kind, and nothing else."""
+    """Note that this thread runs a background loop of this kind, and nothing else."""
     _this_thread.background_loop = current_process(), kind
 
 
 def refuse_background_thread(kind: LoopKind | None = None) -> None:
-    """Raise `UnavailableError` on the thread of the background loop of a kind; None for any."""
+    """Raise `UnavailableError` on the thread of a background loop of this kind; None for any."""
     found = _this_thread.background_loop
     if found is not None and found[0] is current_process() and kind in (None, found[1]):
         raise own_thread_error()
@@ -46,12 +46,12 @@ def refuse_background_thread(kind: LoopKind | None = None) -> None:
 
 def refuse_portal_thread(owner: BlockingPortal) -> None:
     """Raise `UnavailableError` on the thread of a caller's portal."""
-    # A private attribute, for what is public there either waits or starts a task.
+    # A private attribute: everything public either waits or starts a task.
     if getattr(owner, "_event_loop_thread_id", None) == threading.get_ident():
         raise own_thread_error()
 
 
 def refuse_loop_thread(loop: asyncio.AbstractEventLoop) -> None:
-    """Raise `UnavailableError` on the thread that runs a loop of asyncio's kind."""
-    if asyncio._get_running_loop() is loop:  # None where no loop runs
+    """Raise `UnavailableError` on the thread that runs this loop."""
+    if asyncio._get_running_loop() is loop:  # it is None where no loop runs
         raise own_thread_error()

@@ -1,4 +1,4 @@
-"""A value for each event loop: what one loop's lifespan has made is of no use on another."""
+"""One value for each event loop: what a lifespan makes on one loop is of no use on another."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """Holds a value on an event loop for as long as a block lasts; the latest one counts."""
+    """Holds a value for the running event loop during a block; of several the latest counts."""
 
     def __init__(self) -> None:
         # Not anyio's RunVar, which costs four times as much at each request.
         self._held: WeakKeyDictionary[Any, list[T]] = WeakKeyDictionary()
 
     def get(self) -> T | None:
-        """Return the value held on the loop that runs, or None."""
+        """Return the value held for the running loop, or None."""
         held = self._held.get(current_loop().loop)
         return held[-1] if held else None
 
@@ -32,5 +32,5 @@ class PerLoop(Generic[T]):
         try:
             yield
         finally:
-            # By identity: two that are equal are not the same.
+            # By identity: equal values of two blocks are not the same.
             held[:] = [each for each in held if each is not value]

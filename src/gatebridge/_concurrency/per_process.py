@@ -1,4 +1,4 @@
-"""A value for each process: what a forked child must not share with its parent."""
+"""One value for each process: what a forked child must not share with its parent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ T = TypeVar("T")
 class Process:
     """A process, from its fork to its end.
 
-    Its id is not enough to tell it from others: a descendant may get the id of an ancestor that has
-    ended.
+    The id does not identify it: a descendant may get the id of an ancestor that has ended.
     """
 
     def __init__(self, pid: int) -> None:
@@ -27,14 +26,13 @@ _process = Process(os.getpid())
 def current_process() -> Process:
     """Return this process, the same object each time.
 
-    The system is asked at each call: uWSGI forks without running the hooks of
-    `os.register_at_fork`.
+    Each call asks the system: uWSGI forks without running the hooks of `os.register_at_fork`.
     """
     global _process  # noqa: PLW0603 - there is one for the interpreter
     pid = os.getpid()
     process = _process
     if process.pid != pid:
-        # Of two threads that come first, both get the same.
+        # Two threads that get here at once get the same object.
         process = _process = process.children.setdefault(pid, Process(pid))
     return process
 
@@ -51,11 +49,11 @@ if hasattr(os, "register_at_fork"):
 class PerProcess(Generic[T]):
     """Makes a value at its first use in each process.
 
-    What the parent had is kept in the child, untouched, because to collect it would close the
-    coroutines in it, and so run an application's clean-up where nothing of that application runs.
+    A child keeps its parent's value, untouched: to collect it would close the coroutines in it, and
+    so run an application's clean-up in a process that does not run that application.
 
     Args:
-        make: Makes the value. Of two threads that come first, one's value is thrown away.
+        make: Makes the value. If two threads call it at once, one of the values is dropped.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:

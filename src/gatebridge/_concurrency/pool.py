@@ -1,12 +1,12 @@
 """The worker pool: threads that run applications, and that do not count while a client stalls.
 
-A pool of threads for a server has one weakness: as many slow clients as threads, and nothing runs
-any more. Here a worker that only waits for its client (to read the response, or to send the body)
-says so by `WorkerPool.waiting`, and another may run in its place. So ``threads`` bounds the
+An ordinary thread pool has one weakness: with as many slow clients as threads, nothing else runs.
+Here a worker that only waits for its client (to read the response, or to send the body) does so
+within `WorkerPool.waiting`, and gives up its place to another. So ``threads`` bounds the
 applications that compute, and stalled clients cost one idle thread each, up to ``max_threads``.
 
-A worker whose client goes on does not queue for its place again: it may hold a lock that those who
-have the places wait for. For that moment more than ``threads`` may run; new jobs start only below.
+A worker whose client continues does not queue for a place again: it may hold a lock that the
+workers with places wait for. More than ``threads`` may run then; new jobs start only below that.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from gatebridge._concurrency.daemon_thread import DaemonThread
 _logger = logging.getLogger("gatebridge")
 
 Job = Callable[[], Callable[[], object] | None]
-"""What a worker runs. It handles its own errors; ``str(job)`` says in a log what it is.
+"""What a worker runs. It handles its own errors; ``str(job)`` names it in a log.
 
-If it returns something, that is called once its place is free again, to say that it is done: who
-hears of it may submit the next job at once, and shall find this thread free.
+If it returns a callable, the pool calls it after freeing the worker, so that the code it notifies
+can submit another job at once.
 """
-
 
 _REOPENED_CHECK_SECONDS = 0.1  # how often `join` checks whether the pool was opened again
 
@@ -42,7 +41,7 @@ class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
 
 
 class PoolFull(Exception):  # noqa: N818 - a state, like queue.Full
-    """As many jobs as allowed already wait for a thread."""
+    """The maximum number of jobs already waits for a thread."""
 
 
 class PoolStatistics(NamedTuple):
@@ -50,7 +49,7 @@ class PoolStatistics(NamedTuple):
 
     Attributes:
         threads: Threads alive, whatever they do.
-        running: Applications that run, and so those that wait for anything but their client.
+        running: Applications running, including those blocked on anything except the client.
         stalled: Applications that wait for their client to take the response or send the body, or
             on ``gatebridge.disconnected``.
         waiting: Requests that wait for a thread.
@@ -66,11 +65,11 @@ class WorkerPool:
     """Threads started on demand, ended when idle.
 
     Args:
-        threads: How many jobs may run at a time, without those that wait for their client.
-        max_threads: How many threads there may be at all, at least ``threads``.
-        max_queue: How many jobs may wait for a thread; None for any number.
-        idle_timeout: After how many seconds without a job a thread ends.
-        name: What the names of the threads start with.
+        threads: Jobs that may run at a time, not counting those that wait for their client.
+        max_threads: Threads that may exist, at least ``threads``.
+        max_queue: Jobs that may wait for a thread; None for any number.
+        idle_timeout: Seconds without a job after which a thread ends.
+        name: The beginning of the threads' names.
     """
 
     def __init__(
@@ -91,20 +90,20 @@ class WorkerPool:
         _pools.add(self)
 
     def forget_threads(self) -> None:
-        """Begin without threads: at construction, and in a forked child, where none came along."""
-        # Guards all below. Reentrant, because the collector of cycles may run while it is held, and
-        # end an abandoned request that then withdraws its job.
+        """Begin without threads: at construction, and in a forked child, which inherits none."""
+        # Guards all below. Reentrant: the garbage collector may run while it is held, and end an
+        # abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
-        self._threads: dict[threading.Thread, Job | None] = {}  # and what each one does
+        self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
         self._free = 0  # threads without a job, less jobs in the inbox
         self._running = 0
         self._stalled = 0
         self._started = 0
         self._closed: object | None = None  # the latest closing, unless it was opened since
         self._users = 0  # users that opened it and have not left
-        self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs for which there is no place
-        # Jobs that have a place. All threads wait at one queue: a burst of short jobs is then run
-        # by the first thread that wakes, and does not wake as many threads as there are jobs.
+        self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs without a place
+        # Jobs with a place. All threads wait at one queue: a burst of short jobs is run by the
+        # first thread that wakes up, and does not wake as many threads as there are jobs.
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
 
     def submit(self, job: Job) -> bool:
@@ -115,13 +114,13 @@ class WorkerPool:
 
         Raises:
             PoolClosed: After `close`.
-            PoolFull: As many jobs as ``max_queue`` wait already.
-            RuntimeError: The system has no thread to start with.
+            PoolFull: ``max_queue`` jobs wait already.
+            RuntimeError: The system cannot start the first thread.
         """
         with self._lock:
             if self._closed is not None:
                 raise PoolClosed
-            if self._free > 0 and self._running < self._limit:  # as _place does, at less cost
+            if self._free > 0 and self._running < self._limit:  # like _place, at less cost
                 self._free -= 1
                 self._running += 1
                 self._inbox.put(job)
@@ -144,8 +143,8 @@ class WorkerPool:
     def waiting(self) -> AbstractContextManager[None]:
         """Return a context manager to wait for a client in.
 
-        For a thread that is not of this pool it does nothing: an application may wait in threads of
-        its own, which have no place to give up.
+        It does nothing in a thread of another owner: an application may wait in its own threads,
+        which have no place to give up.
         """
         return _Waiting(self) if threading.current_thread() in self._threads else nullcontext()
 
@@ -157,15 +156,15 @@ class WorkerPool:
             )
 
     def open(self) -> None:
-        """Take jobs until as many users have called `leave`; also after `close`."""
+        """Accept jobs until every user has called `leave`; also after `close`."""
         with self._lock:
             self._users += 1
             self._closed = None
 
     def leave(self) -> object | None:
-        """Take no more jobs if this was the last user.
+        """Accept no more jobs if this was the last user.
 
-        In one step: a user that comes a moment later finds the pool closed, and opens it again.
+        This is one step: a user that comes a moment later finds the pool closed, and opens it.
 
         Returns:
             For the last user, this closing, for `reopen`; otherwise None.
@@ -175,25 +174,25 @@ class WorkerPool:
             return None if self._users else self._refuse_jobs()
 
     def reopen(self, closing: object) -> None:
-        """Take jobs again, for no user in particular, unless the pool was closed once more."""
+        """Accept jobs again, without a user, unless the pool was closed by another closing."""
         with self._lock:
             if self._closed is closing:
                 self._closed = None
 
     def close(self, timeout: float) -> list[str]:
-        """Take no more jobs, then `join`."""
+        """Accept no more jobs, then `join`."""
         with self._lock:
             self._refuse_jobs()
         return self.join(timeout)
 
     def join(self, timeout: float) -> list[str]:
-        """Wait until the jobs that were taken are done, and the threads of a closed pool ended.
+        """Wait until the accepted jobs are done, and the threads of a closed pool have ended.
 
         Args:
-            timeout: For how many seconds to wait at most.
+            timeout: Seconds to wait at most.
 
         Returns:
-            For each of these jobs that is not done ``str(job)``; its thread is abandoned.
+            ``str(job)`` of each accepted job that is not done; its thread is abandoned.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
         with self._lock:
@@ -211,7 +210,7 @@ class WorkerPool:
 
     def _refuse_jobs(self) -> object:
         self._closed = closing = object()
-        for _ in range(self._free):  # those at work look when they are done
+        for _ in range(self._free):  # busy threads check after their job
             self._inbox.put(None)
         return closing
 
@@ -226,10 +225,10 @@ class WorkerPool:
         )
 
     def _place(self, job: Job) -> bool:
-        """Let a job run for which there is a place, in a new thread if none is free."""
+        """Give a place to a job, in a new thread if none is free; False if none can start."""
         if self._free <= 0 and not self._start_thread():
             self._backlog[job] = None
-            self._backlog.move_to_end(job, last=False)  # until one of the others is done
+            self._backlog.move_to_end(job, last=False)  # until another job is done
             return False
         self._free -= 1
         self._running += 1
@@ -239,16 +238,16 @@ class WorkerPool:
     def _start_thread(self) -> bool:
         self._started += 1
         thread = DaemonThread(self._work, f"{self._name}-{self._started}")
-        self._threads[thread] = None  # before the start: it may find a job of another in the inbox
+        self._threads[thread] = None  # before the start: it may find another job in the inbox
         try:
             thread.start()
         except BaseException as exc:
             del self._threads[thread]
-            # What is not a RuntimeError is from a signal handler. If the thread runs after all, it
-            # puts itself there.
+            # Anything but a RuntimeError comes from a signal handler. If the thread runs after
+            # all, it adds itself again.
             if not (isinstance(exc, RuntimeError) and self._threads):
                 raise
-            return False  # the system has no more
+            return False  # the system has no more threads
         self._free += 1
         return True
 
@@ -265,23 +264,23 @@ class WorkerPool:
                 job = self._do(me, job)
 
     def _do(self, me: threading.Thread, job: Job) -> Job | None:
-        """Run a job; return another one that runs in its place, if one waits for it."""
+        """Run a job; return the next one if one waits for its place."""
         self._threads[me] = job
-        say_done = None
+        notify = None
         try:
-            say_done = job()
+            notify = job()
         except BaseException:
             _logger.exception("a worker thread failed at %s", job)
         following = self._next_in_backlog(me)
         try:
-            if say_done is not None:
-                say_done()
+            if notify is not None:
+                notify()
         except BaseException:
             _logger.exception("a worker thread failed after %s", job)
         return following
 
     def _next_job(self, me: threading.Thread) -> Job | None:
-        """Wait for a job; None if this thread shall end."""
+        """Wait for a job; None if this thread is to end."""
         while True:
             try:
                 job = self._inbox.get(timeout=self._idle_timeout)
@@ -290,13 +289,13 @@ class WorkerPool:
             if job is not None:
                 return job
             with self._lock:
-                if self._free > 0:  # otherwise a job was placed just as the time was up
+                if self._free > 0:  # otherwise a job was placed just as the time ran out
                     self._free -= 1
                     del self._threads[me]
                     return None
 
     def _next_in_backlog(self, me: threading.Thread) -> Job | None:
-        """Return a job for the place that this thread has; give up the place if there is none."""
+        """Return the next job for this thread's place; give up the place if no job waits."""
         with self._lock:
             if self._backlog and self._running <= self._limit:
                 return self._backlog.popitem(last=False)[0]
@@ -308,7 +307,7 @@ class WorkerPool:
             return None
 
     def stall(self) -> None:
-        """Give up the place of the calling worker, which waits for its client."""
+        """Give up the place of the calling worker, which is about to wait for its client."""
         with self._lock:
             self._running -= 1
             self._stalled += 1
@@ -316,7 +315,7 @@ class WorkerPool:
                 self._place(self._backlog.popitem(last=False)[0])
 
     def go_on(self) -> None:
-        """Take a place again, whether there is one or not."""
+        """Take a place again, whether or not one is free."""
         with self._lock:
             self._stalled -= 1
             self._running += 1

@@ -1,8 +1,7 @@
 """The portal: from any thread to tasks on one event loop.
 
-`anyio.from_thread.BlockingPortal` does the same for one thread-safe call at a time. Here a request
-needs a task in a context of its own, and nothing else: the way back to the waiting thread is the
-request's own.
+`anyio.from_thread.BlockingPortal` does this for one thread-safe call at a time. A request here only
+needs a task in a given context: it has its own way back to the waiting thread.
 """
 
 from __future__ import annotations
@@ -23,29 +22,29 @@ T = TypeVar("T")
 
 
 class Guest(Protocol):
-    """Who waits for something that happens on the loop, and must hear when it never will."""
+    """A party that waits for something on the loop, and must learn when it can no longer happen."""
 
     def lost(self) -> None:
-        """Be told that the loop has ended; on any thread, once at least."""
+        """Called when the loop has ended; on any thread, at least once."""
 
     async def leave(self) -> None:
-        """Come to an end, as the loop's owner is about to stop it; on the loop. Must not raise."""
+        """Finish, because the loop's owner is about to stop it; on the loop. Must not raise."""
 
 
 class Portal:
     """Runs tasks on one event loop, for other threads.
 
     Args:
-        handle: The loop's.
-        check_seconds: How often a thread that waits for a call looks whether the loop still runs;
-            None if the portal is sure to be ended with the loop.
+        handle: The loop's handle.
+        check_seconds: How often a thread that waits for a call checks whether the loop still runs;
+            None if `end` is sure to be called when the loop ends.
 
     Attributes:
-        handle: The loop's.
-        spawn: `LoopHandle.start_task` of that.
-        ended: Whether the loop takes no more work. Who then finds itself not among ``guests``, or
-            was not told that all is lost, need not wait.
-        guests: Whom to tell of the end.
+        handle: As given.
+        spawn: The handle's `LoopHandle.start_task`.
+        ended: Whether the loop accepts no more work. It is set before the guests are notified, so
+            that a guest that joins later can see it.
+        guests: Notified when the loop ends.
     """
 
     def __init__(self, handle: LoopHandle, check_seconds: float | None = None) -> None:
@@ -54,7 +53,7 @@ class Portal:
         self.ended = False
         self.guests: set[Guest] = set()
         self._check_seconds = check_seconds
-        self._thread_id = threading.get_ident()  # of the loop, unless this class is extended
+        self._thread_id = threading.get_ident()  # the loop's, unless a subclass overrides its use
         self._stopped = handle.new_signal()
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
@@ -73,13 +72,13 @@ class Portal:
             result: T = call.result(self._check_seconds)
             return result  # noqa: TRY300
         except BaseException:
-            self.handle.call_soon(call.cancel)  # it goes on if a KeyboardInterrupt ended the wait
+            self.handle.call_soon(call.cancel)  # for a KeyboardInterrupt: nobody waits any more
             raise
         finally:
             self.guests.discard(call)
 
     def is_running(self) -> bool:
-        """Return whether the loop gets to what it is given."""
+        """Return whether the loop runs what it is given."""
         return not self.ended
 
     def refuse_own_thread(self) -> None:
@@ -109,7 +108,7 @@ class Portal:
         self._stopped.set()
 
     def end(self) -> None:
-        """Tell everyone that the loop takes no more work."""
+        """Accept no more work, and notify the guests."""
         self.ended = True
         for guest in list(self.guests):
             guest.lost()
@@ -121,12 +120,12 @@ class _Call(Guest):
     def __init__(self, portal: Portal, function: Callable[[], Awaitable[Any]]) -> None:
         self._portal = portal
         self._function = function
-        # The first one counts. Not in a Future: a KeyboardInterrupt may leave its lock held.
+        # The first one counts. Not a Future: a KeyboardInterrupt may leave its lock locked.
         self._outcomes: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._cancel: Callable[[], object] | None = None
 
     def result(self, check_seconds: float | None) -> Any:  # noqa: ANN401 - as the function's
-        """Wait for the end; look every so many seconds whether it can still come."""
+        """Wait for the end; check every ``check_seconds`` whether it can still come."""
         outcome = None
         while outcome is None:
             try:
@@ -140,7 +139,7 @@ class _Call(Guest):
                 raise error
             return result
         finally:
-            outcome = error = None  # their traceback has this frame, and so themselves
+            outcome = error = None  # no cycle through the traceback's frames
 
     def start(self) -> None:
         if self._portal.ended:
@@ -158,7 +157,7 @@ class _Call(Guest):
             result = await self._function()
         except anyio.get_cancelled_exc_class():
             self.lost()
-        except BaseException as exc:  # noqa: BLE001 - raised in the thread that waits
+        except BaseException as exc:  # noqa: BLE001 - raised in the waiting thread
             self._outcomes.put((None, exc))
         else:
             self._outcomes.put((result, None))
@@ -167,7 +166,7 @@ class _Call(Guest):
         self._outcomes.put((None, UnavailableError("event loop", "has ended")))
 
     async def leave(self) -> None:
-        pass  # it may be over in time; otherwise it is lost
+        pass  # it may end in time; otherwise it is lost
 
 
 async def run_portal(
@@ -176,9 +175,9 @@ async def run_portal(
     """Keep a portal to the running loop open until it is stopped.
 
     Args:
-        opened: Is given the portal, on the loop's thread.
-        owner: If given, the portal also ends when this returns. The guests may leave then, even if
-            the owner cancels all tasks.
+        opened: Called with the portal, on the loop's thread.
+        owner: If given, the portal also ends when this returns, after the guests have left. They
+            may do so even if the owner cancels all tasks.
     """
     portal = Portal(current_loop())
     try:

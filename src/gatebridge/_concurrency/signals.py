@@ -1,6 +1,6 @@
-"""The signal: what a task waits for until a thread, or something else on its loop, wakes it.
+"""The signal: a task waits for it until a thread, or other code on the loop, sets it.
 
-An `anyio.Event` for each wait, and a timeout of anyio, would cost more than the rest of a request.
+An `anyio.Event` and a timeout of anyio for each wait would cost more than the rest of a request.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 
 class SharedTimer:
-    """Sets the signals of one loop of asyncio that have waited for a time.
+    """Sets the signals of one asyncio loop that have waited for a number of seconds.
 
-    There is one timer for all of them. One for each would cost a tenth of a short request, although
-    it hardly ever fires.
+    One timer serves all of them. A timer for each wait would cost a tenth of a short request,
+    although it hardly ever fires.
     """
 
     __slots__ = ("_loop", "_newer", "_older", "_runs", "_seconds")
@@ -33,10 +33,10 @@ class SharedTimer:
         self._newer[signal] = None
         if not self._runs:
             self._loop.call_later(self._seconds, self._tick)
-            self._runs = True  # last, as the awaited turn of a LoopHandle
+            self._runs = True  # last: if a signal handler raises, the next wait starts the timer
 
     def end(self, signal: Signal) -> None:
-        if self._newer.pop(signal, signal) is signal:  # it is not among the newer ones
+        if self._newer.pop(signal, signal) is signal:  # it was not among the newer ones
             self._older.pop(signal, None)
 
     def _tick(self) -> None:
@@ -69,19 +69,19 @@ class Signal(ABC):
         self._waiter: Any = None  # what the task waits for: a future of asyncio, a trio.Event
 
     def set_soon(self) -> bool:
-        """Call `set` on the loop's thread; as `LoopHandle.call_soon`."""
+        """Call `set` on the loop's thread; like `LoopHandle.call_soon`."""
         return self._handle.call_soon(self.set)
 
     @abstractmethod
     def set(self) -> None:
-        """Let the task's present or next `wait` return; on the loop's thread only."""
+        """Let the task's current or next `wait` return; on the loop's thread only."""
 
     @abstractmethod
     async def wait(self, seconds: float | None = None) -> None:
         """Wait until `set` has been called since the last return, or until a timeout.
 
         Args:
-            seconds: How long to wait at least; perhaps twice as long. None for as long as it takes.
+            seconds: The timeout, which may take up to twice as long. None to wait indefinitely.
         """
 
 
@@ -96,7 +96,7 @@ class AsyncioSignal(Signal):
     async def wait(self, seconds: float | None = None) -> None:
         if not self._set:
             loop: asyncio.AbstractEventLoop = self._handle.loop
-            # At half the cost of an asyncio.Event, and a tenth of that of a timeout of asyncio.
+            # Half the cost of an asyncio.Event, and a tenth of the cost of a timeout of asyncio.
             self._waiter = loop.create_future()
             timer = None
             if seconds is not None:

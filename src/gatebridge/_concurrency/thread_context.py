@@ -7,10 +7,10 @@ import sys
 
 
 def context_for_thread() -> contextvars.Context:
-    """Return a copy of the caller's context, in which no event loop is said to run.
+    """Return a copy of the caller's context without the note that an event loop runs.
 
-    `anyio.run` leaves a note of its kind of loop there. A thread may run a loop of its own, or let
-    one of another kind run a task in this context.
+    `anyio.run` leaves a note of its kind of loop there. A thread may run another loop, or a loop of
+    another kind may run a task in this context.
     """
     context = contextvars.copy_context()
     variable = getattr(sys.modules.get("sniffio"), "current_async_library_cvar", None)
