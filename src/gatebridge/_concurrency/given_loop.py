@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from gatebridge._concurrency.host_threads import require_threads
-from gatebridge._concurrency.loop_handle import AsyncioHandle
+from gatebridge._concurrency.loop_handle import AsyncFunction, AsyncioHandle
 from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.own_thread import refuse_loop_thread
 from gatebridge._concurrency.portal import Portal
@@ -59,9 +58,7 @@ class GivenLoopPortal(Portal):
         super().__init__(AsyncioHandle(loop), _STOPPED_CHECK_SECONDS)
         self.spawn = self._spawn
 
-    def _spawn(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: Context
-    ) -> Callable[[], object]:
+    def _spawn(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         _this_thread.ran.portals.add(self)
         return self.handle.start_task(function, context)
 

@@ -7,15 +7,17 @@ would cost more than the rest of the request.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import sys
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextvars import Context
+from typing import Any, TypeAlias
 
 from gatebridge._concurrency.signals import AsyncioSignal, SharedTimer, Signal, TrioSignal
+
+AsyncFunction: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class LoopHandle(ABC):
@@ -49,9 +51,7 @@ class LoopHandle(ABC):
         """Return a signal for a task of the loop to wait for."""
 
     @abstractmethod
-    def start_task(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
+    def start_task(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         """Start a task outside any task group; on the loop's thread only.
 
         Args:
@@ -112,9 +112,7 @@ class AsyncioHandle(LoopHandle):
     def new_signal(self) -> Signal:
         return AsyncioSignal(self)
 
-    def start_task(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
+    def start_task(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         loop: asyncio.AbstractEventLoop = self.loop
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
             # It runs at once as far as it gets without waiting, which saves a turn of the loop.
@@ -136,9 +134,7 @@ class _TrioHandle(LoopHandle):
     def new_signal(self) -> Signal:
         return TrioSignal(self)
 
-    def start_task(
-        self, function: Callable[[], Coroutine[Any, Any, None]], context: contextvars.Context
-    ) -> Callable[[], object]:
+    def start_task(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         trio = sys.modules["trio"]
         scope = trio.CancelScope()
 
