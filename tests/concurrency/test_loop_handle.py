@@ -193,6 +193,50 @@ def test_a_callback_that_trio_refuses_at_its_end_takes_no_other_along() -> None:
     assert ran == ["accepted"]
 
 
+_variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+
+
+async def test_a_task_runs_in_its_context_and_outlives_the_task_that_starts_it() -> None:
+    context, found, may_end = contextvars.copy_context(), anyio.Event(), anyio.Event()
+    context.run(_variable.set, "given")
+    values: list[str] = []
+    tasks: list[object] = []
+
+    async def task() -> None:
+        await may_end.wait()
+        values.append(_variable.get())
+        found.set()
+
+    async def start() -> None:
+        tasks.append(current_loop().start_task(task, context))
+
+    with anyio.fail_after(HANG):
+        async with anyio.create_task_group() as group:
+            group.start_soon(start)
+        may_end.set()
+        await found.wait()
+    assert values == ["given"]
+
+
+async def test_a_task_can_be_cancelled_also_after_its_end() -> None:
+    began, ended = anyio.Event(), anyio.Event()
+
+    async def task() -> None:
+        try:
+            began.set()
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            ended.set()
+
+    with anyio.fail_after(HANG):
+        cancel = current_loop().start_task(task, contextvars.copy_context())
+        await began.wait()
+        cancel()
+        await ended.wait()
+        await anyio.wait_all_tasks_blocked()
+        cancel()
+
+
 def test_a_loop_that_was_closed_with_callbacks_left_says_so() -> None:
     """It accepted one between its last turn and its end; the next caller still has to know."""
 
