@@ -148,8 +148,8 @@ class BackgroundLoops:
     def hold(self, kind: LoopKind, user: object) -> BackgroundLoop:
         """Return the loop of this kind, started or not, and add a user to it."""
         with self._lock:
-            self.loops = [loop for loop in self.loops if loop.usable]
-            loop = next((each for each in self.loops if each.kind == kind), None)
+            usable = (loop for loop in self.loops if loop.usable and loop.kind == kind)
+            loop = next(usable, None)
             if loop is None:
                 loop = BackgroundLoop(kind)
                 self.loops.append(loop)
@@ -157,7 +157,7 @@ class BackgroundLoops:
             return loop
 
     def release(self, user: object) -> None:
-        """Remove a user from its loop, and stop a loop without users."""
+        """Remove a user from its loops, and stop and forget the loops without users."""
         with self._lock:
             for loop in self.loops:
                 loop.users.discard(user)
