@@ -38,7 +38,7 @@ def test_a_loop_ends_whose_start_is_interrupted(
     class Loop(background_loop.BackgroundLoop):
         def start(self) -> Portal | None:
             threads.append(self._thread)
-            self._opened = Opened()  # type: ignore[assignment]
+            self._portal_run._changed = Opened()  # type: ignore[assignment]
             return super().start()
 
         def _run(self) -> None:

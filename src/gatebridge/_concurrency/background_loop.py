@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from enum import Enum
-from queue import Empty, SimpleQueue
 
 import anyio
 
@@ -18,7 +16,7 @@ from gatebridge._concurrency.daemon_thread import DaemonThread
 from gatebridge._concurrency.host_threads import runner_options
 from gatebridge._concurrency.own_thread import LoopKind, mark_background_thread
 from gatebridge._concurrency.per_process import PerProcess
-from gatebridge._concurrency.portal import Portal, run_portal
+from gatebridge._concurrency.portal import Portal, PortalRun
 
 _logger = logging.getLogger("gatebridge")
 
@@ -41,27 +39,23 @@ class BackgroundLoop:
     Attributes:
         kind: Its backend and options.
         users: The loop ends when they have left.
-        portal: The portal to it, once it runs.
     """
 
     def __init__(self, kind: LoopKind) -> None:
         self.kind = kind
         self.users: set[object] = set()
-        self.portal: Portal | None = None
         self._options = runner_options(*kind)
         self._phase = _Phase.STARTING
-        self._stopped = False  # `stop` was called, in whatever phase
+        self._portal_run = PortalRun()
         self._error: BaseException | None = None  # what kept the loop from running
         self._starting = threading.Lock()  # taken once, by the thread that starts the loop's
-        # Wakes waiting threads. Not an Event: a KeyboardInterrupt may leave its lock locked.
-        self._opened: SimpleQueue[None] = SimpleQueue()
         # A daemon: a loop that never ends must not hold up the process.
         self._thread = DaemonThread(self._run, f"gatebridge-{kind[0]}")
 
     @property
     def usable(self) -> bool:
         """Whether the loop runs, or still may."""
-        return not self._stopped and self._phase in (_Phase.STARTING, _Phase.RUNNING)
+        return not self._portal_run.stopped and self._phase in (_Phase.STARTING, _Phase.RUNNING)
 
     def start(self) -> Portal | None:
         """Start the thread, unless it was started, and return the portal once there is one.
@@ -75,23 +69,18 @@ class BackgroundLoop:
         try:
             if self._starting.acquire(blocking=False):
                 self._thread.start()
-            while self.usable and self.portal is None:
-                with suppress(Empty):
-                    self._opened.get(timeout=_START_CHECK_SECONDS)
-            self._opened.put(None)  # for the next waiting thread
+            while self.usable and self._portal_run.portal is None:
+                self._portal_run.wait(_START_CHECK_SECONDS)
         except BaseException:  # KeyboardInterrupt: the thread may run or not, now or soon
             self.stop()
             raise
         if self._error is not None:
             raise self._error
-        return self.portal if self.usable else None
+        return self._portal_run.portal if self.usable else None
 
     def stop(self) -> None:
         """Let the loop end, now or as soon as it runs; thread-safe."""
-        self._stopped = True  # before the check: `_open` sets the portal, then checks this
-        self._opened.put(None)
-        if self.portal is not None:
-            self.portal.stop()
+        self._portal_run.stop()
 
     def join(self) -> None:
         """Wait for the thread to end, up to a limit."""
@@ -104,7 +93,7 @@ class BackgroundLoop:
     def _run(self) -> None:
         mark_background_thread(self.kind)
         try:
-            if not self._stopped:
+            if not self._portal_run.stopped:
                 anyio.run(self._main, backend=self.kind[0], backend_options=self._options)
         except BaseException as exc:
             if self._phase is _Phase.STARTING:
@@ -117,20 +106,14 @@ class BackgroundLoop:
                 _logger.debug("the event loop could not be closed: %.200r", exc)
         finally:
             self._phase = _Phase.ENDED
-            if self.portal is not None:
-                self.portal.end()
-            self._opened.put(None)
+            if self._portal_run.portal is not None:
+                self._portal_run.portal.end()  # again, if an error kept the loop from doing so
+            self._portal_run.notify()
 
     async def _main(self) -> None:
-        await run_portal(self._open)
-        self._phase = _Phase.CLOSING
-
-    def _open(self, portal: Portal) -> None:
         self._phase = _Phase.RUNNING
-        self.portal = portal
-        self._opened.put(None)
-        if self._stopped:
-            portal.stop()
+        await self._portal_run.run()
+        self._phase = _Phase.CLOSING
 
 
 class BackgroundLoops:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from queue import SimpleQueue
 from typing import Any
 
 from anyio.from_thread import BlockingPortal
 
 from gatebridge._concurrency.background_loop import BackgroundLoop, background_loops
 from gatebridge._concurrency.host_threads import require_threads
-from gatebridge._concurrency.portal import Portal, run_portal
+from gatebridge._concurrency.portal import Portal, PortalRun
 from gatebridge.errors import UnavailableError
 
 
@@ -91,32 +90,23 @@ class PortalUse(LoopUse):
     def __init__(self, owner: BlockingPortal) -> None:
         super().__init__()
         self._owner = owner
-        self._closed = False
-        self._opened: SimpleQueue[None] = SimpleQueue()  # like that of a background loop
+        self._portal_run = PortalRun()
 
     def open(self) -> Portal:
         """See `LoopUse`."""
         require_threads()
+        run = self._portal_run
         try:
-            future = self._owner.start_task_soon(
-                run_portal, self._take, self._owner.sleep_until_stopped
-            )
+            future = self._owner.start_task_soon(run.run, self._owner.sleep_until_stopped)
         except RuntimeError as exc:
             raise UnavailableError("portal", f"takes no work: {exc}") from exc
-        future.add_done_callback(lambda _: self._opened.put(None))
-        self._opened.get()
+        future.add_done_callback(lambda _: run.notify())
+        run.wait()
+        self.portal = run.portal
         if self.portal is None:
             raise UnavailableError("portal", "was stopped")
         return self.portal
 
-    def _take(self, portal: Portal) -> None:
-        self.portal = portal
-        self._opened.put(None)
-        if self._closed:
-            portal.stop()
-
     def close(self) -> None:
         """See `LoopUse`."""
-        self._closed = True  # before the check: `_take` sets the portal, then checks this
-        if self.portal is not None:
-            self.portal.stop()
+        self._portal_run.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
@@ -169,20 +170,51 @@ class _Call(Guest):
         pass  # it may end in time; otherwise it is lost
 
 
-async def run_portal(
-    opened: Callable[[Portal], object], owner: Callable[[], Awaitable[object]] | None = None
-) -> None:
-    """Keep a portal to the running loop open until it is stopped.
+class PortalRun:
+    """One run of a portal: other threads wait until it opens, and may stop it even before.
 
-    Args:
-        opened: Called with the portal, on the loop's thread.
-        owner: If given, the portal also ends when this returns, after the guests have left. They
-            may do so even if the owner cancels all tasks.
+    Attributes:
+        portal: The portal, once it is open.
+        stopped: Whether `stop` was called.
     """
-    portal = Portal(current_loop())
-    try:
-        with anyio.CancelScope(shield=True):
-            opened(portal)
-            await portal.until_stopped(owner)
-    finally:
-        portal.end()
+
+    def __init__(self) -> None:
+        self.portal: Portal | None = None
+        self.stopped = False
+        # Not an Event: a KeyboardInterrupt may leave its lock locked.
+        self._changed: SimpleQueue[None] = SimpleQueue()
+
+    async def run(self, owner: Callable[[], Awaitable[object]] | None = None) -> None:
+        """Keep a portal to the running loop open until it is stopped.
+
+        Args:
+            owner: If given, the portal also ends when this returns, after the guests have left.
+                They may do so even if the owner cancels all tasks.
+        """
+        portal = Portal(current_loop())
+        try:
+            with anyio.CancelScope(shield=True):
+                self.portal = portal
+                self.notify()
+                if self.stopped:
+                    portal.stop()
+                await portal.until_stopped(owner)
+        finally:
+            portal.end()
+
+    def stop(self) -> None:
+        """End the portal, now or as soon as it opens; thread-safe."""
+        self.stopped = True  # before the check: `run` sets the portal, then checks this
+        self.notify()
+        if self.portal is not None:
+            self.portal.stop()
+
+    def notify(self) -> None:
+        """End all waits: the portal has opened, or never will."""
+        self._changed.put(None)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until `notify` has been called, or for ``seconds``; None to wait indefinitely."""
+        with suppress(Empty):
+            self._changed.get(timeout=seconds)
+            self.notify()  # the next waiting thread
