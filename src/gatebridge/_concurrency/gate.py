@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 _LOOP_CHECK_SECONDS = 5.0  # how often a waiting worker checks whether the loop is still there
-
-BLOCK_OVERHEAD = sys.getsizeof(b"") + 8
-"""What a block takes besides its bytes, and counts in a window: many small ones take far more."""
 
 
 class Gate:
