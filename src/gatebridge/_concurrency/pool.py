@@ -334,6 +334,8 @@ class _Waiting:
         self._pool.go_on()
 
 
+# Not PerProcess, which would cost each job a question to the system. No server that forks without
+# these hooks, as uWSGI does, serves ASGI applications.
 _pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 
