@@ -3,7 +3,7 @@
 from gatebridge import errors, types
 from gatebridge._adapt import to_asgi, to_wsgi
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
-from gatebridge._body_adapters import input_from_receive, messages_from_input
+from gatebridge._asgi_on_wsgi.messages_from_input import messages_from_input
 from gatebridge._concurrency.pool import PoolStatistics
 from gatebridge._detect.interface import interface
 from gatebridge._lifespan.manager import LifespanManager
@@ -15,6 +15,7 @@ from gatebridge._translate.scope import scope_from_environ
 from gatebridge._version import __version__
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge._wsgi_on_asgi.departure import disconnect_flag
+from gatebridge._wsgi_on_asgi.input_from_receive import input_from_receive
 
 __all__ = [
     "AsgiMounts",
