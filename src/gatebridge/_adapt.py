@@ -13,7 +13,7 @@ from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._detect.interface import interface
 from gatebridge._detect.undeclared_length import needs_length
 from gatebridge._lifespan.shim import LifespanShim
-from gatebridge._translate.mounts import by_prefix
+from gatebridge._mounts.table import by_prefix
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 

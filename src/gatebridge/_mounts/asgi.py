@@ -15,7 +15,7 @@ from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.manager import LifespanManager
 from gatebridge._lifespan.protocol import answer_lifespan
 from gatebridge._lifespan.shim import running
-from gatebridge._translate.mounts import find_mount, longest_first
+from gatebridge._mounts.table import find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Receive, Scope, Send

@@ -13,7 +13,7 @@ from gatebridge._adapt import AnyApplication, Living, adapt_all, to_wsgi
 from gatebridge._concurrency.own_thread import refuse_background_thread
 from gatebridge._concurrency.per_process import PerProcess
 from gatebridge._detect.wrong_server import for_wsgi_servers
-from gatebridge._translate.mounts import find_mount, longest_first
+from gatebridge._mounts.table import find_mount, longest_first
 from gatebridge._translate.paths import mount_point
 from gatebridge.errors import LifespanError
 from gatebridge.types import StartResponse, WSGIEnvironment

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatebridge._translate.mounts import by_prefix, find_mount, longest_first
+from gatebridge._mounts.table import by_prefix, find_mount, longest_first
 
 
 @pytest.mark.clause("D-04", "D-43")
