@@ -12,8 +12,7 @@ from importlib.util import find_spec
 from types import FunctionType, MethodType, ModuleType
 from typing import Literal, cast
 
-from gatebridge._adapt import adapt_wsgi
-from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
+from gatebridge._adapt import as_asgi, as_wsgi
 from gatebridge._detect.interface import Interface, interface, require_asgi3, require_wsgi
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
@@ -50,15 +49,11 @@ class NamedApplication:
         Args:
             multiprocess: As for `WsgiToAsgi`.
         """
-        if self.interface == "asgi":
-            return cast("ASGIApplication", self.app)
-        return adapt_wsgi(cast("WSGIApplication", self.app), multiprocess=multiprocess)
+        return as_asgi(self.app, self.interface, multiprocess=multiprocess)
 
     def for_wsgi(self) -> WSGIApplication:
         """Return it as a WSGI server needs it."""
-        if self.interface == "wsgi":
-            return cast("WSGIApplication", self.app)
-        return AsgiToWsgi(cast("ASGIApplication", self.app))
+        return as_wsgi(self.app, self.interface)
 
 
 def load(name: str, choice: InterfaceChoice = "auto") -> NamedApplication:

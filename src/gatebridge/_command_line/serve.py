@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from gatebridge._adapt import Living
 from gatebridge._command_line.load import NamedApplication
+from gatebridge._lifespan.living import Living
 from gatebridge.errors import UnavailableError
 from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
 

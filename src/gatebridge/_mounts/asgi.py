@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from types import TracebackType
+from contextlib import asynccontextmanager
 from typing import Any
 
-from gatebridge._adapt import AnyApplication, adapt_all, to_asgi
+from gatebridge._adapt import AnyApplication, to_asgi
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._detect.wrong_server import for_asgi_servers
-from gatebridge._lifespan.manager import LifespanManager
 from gatebridge._lifespan.protocol import answer_lifespan
-from gatebridge._lifespan.shim import running
-from gatebridge._mounts.table import find_mount, longest_first
+from gatebridge._mounts.lifespan import running_all
+from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
-from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
-
-_logger = logging.getLogger("gatebridge")
 
 
 class AsgiMounts:
@@ -104,35 +97,6 @@ class AsgiMounts:
     async def _live(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
         """Run all lifespans."""
         states: dict[int, dict[str, Any]] = {}
-        async with AsyncExitStack() as stack:
-            stack.enter_context(self._states.hold(states))
-            for name, app in self._parts:
-                manager = running(app, dict(given))
-                try:
-                    state = await manager.__aenter__()
-                except LifespanError as exc:
-                    raise LifespanError(exc.field, f"{name}: {exc.reason}") from exc
-                stack.push_async_exit(partial(_leave, name, manager))
-                # Only what is new: what the server's state holds may change for a request.
-                states[id(app)] = {
-                    key: value
-                    for key, value in state.items()
-                    if key not in given or given[key] is not value
-                }
-            yield
-
-
-async def _leave(
-    name: str,
-    manager: LifespanManager,
-    exc_type: type[BaseException] | None,
-    exc: BaseException | None,
-    traceback: TracebackType | None,
-) -> None:
-    """Shut one application down; of several failures the first one is raised."""
-    try:
-        await manager.__aexit__(exc_type, exc, traceback)
-    except LifespanError as failure:
-        if exc is None:
-            raise LifespanError(failure.field, f"{name}: {failure.reason}") from failure
-        _logger.error("%s: %s", name, failure)  # noqa: TRY400 - where it was raised says nothing
+        with self._states.hold(states):
+            async with running_all(self._parts, given, states):
+                yield

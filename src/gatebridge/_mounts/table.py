@@ -1,17 +1,51 @@
-"""Mount prefixes: how they are written, and which one a path is under.
+"""What is mounted where: applications, their prefixes, and which one a path is under.
 
 Source: D-04 and D-43 of the clauses; RFC 3986 section 2.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
+from gatebridge._adapt import AnyApplication
 from gatebridge._translate.paths import mount_point, starts_with
 
 T = TypeVar("T")
+
+
+def adapt_all(
+    adapt: Callable[[AnyApplication], T],
+    default: AnyApplication,
+    mounts: Mapping[str, AnyApplication],
+) -> tuple[T, dict[str, T], list[tuple[str, T]]]:
+    """Adapt a default application and those that are mounted beside it.
+
+    Returns:
+        The default application; the others by their decoded prefixes, in the order given; all of
+        them with names for messages, each once, however often it was given.
+
+    Raises:
+        TypeError: An application is of neither kind; names its prefix.
+        ValueError: As `by_prefix`.
+    """
+    parts: dict[object, tuple[str, T]] = {}
+
+    def adapted(name: str, app: AnyApplication) -> T:
+        # A bound method is made anew at each access, but is equal to itself.
+        key = app if isinstance(app, MethodType) else id(app)
+        if key not in parts:
+            try:
+                parts[key] = name, adapt(app)
+            except TypeError as exc:
+                raise TypeError(f"{name}: {exc}") from None
+        return parts[key][1]
+
+    first = adapted("the default application", default)
+    others = {prefix: adapted(prefix, app) for prefix, app in by_prefix(mounts).items()}
+    return first, others, list(parts.values())
 
 
 def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:

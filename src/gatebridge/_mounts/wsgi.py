@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from typing_extensions import Self
 
-from gatebridge._adapt import AnyApplication, Living, adapt_all, to_wsgi
-from gatebridge._concurrency.own_thread import refuse_background_thread
-from gatebridge._concurrency.per_process import PerProcess
+from gatebridge._adapt import AnyApplication, to_wsgi
 from gatebridge._detect.wrong_server import for_wsgi_servers
-from gatebridge._mounts.table import find_mount, longest_first
+from gatebridge._mounts.lifespan import LivingParts
+from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point
-from gatebridge.errors import LifespanError
 from gatebridge.types import StartResponse, WSGIEnvironment
-
-_logger = logging.getLogger("gatebridge")
-
-
-class _Process:
-    """What the mounts have in one process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()  # of startup and shutdown
-        self.settled = False  # started or closed: requests have nothing to do
-        self.failure: LifespanError | None = None  # of the startup
 
 
 class WsgiMounts:
@@ -67,8 +52,7 @@ class WsgiMounts:
         self._longest_first = longest_first(
             {prefix.encode().decode("latin-1"): app for prefix, app in self.mounts.items()}
         )
-        self._living = [(name, app) for name, app in parts if isinstance(app, Living)]
-        self._processes = PerProcess(_Process)
+        self._living = LivingParts(parts)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
@@ -82,8 +66,9 @@ class WsgiMounts:
             UnavailableError: The mounts were closed, and an ASGI application is asked for.
             Exception: Whatever an application raised.
         """
-        if self._living and not self._processes.get().settled:
-            self._start(reopen=False)
+        living = self._living
+        if living.parts and not living.processes.get().settled:
+            living.start(reopen=False)
         path = environ.get("PATH_INFO") or ""
         found = find_mount(path, self._longest_first)
         if found is None:
@@ -101,7 +86,7 @@ class WsgiMounts:
             UnavailableError: Called on the thread of an event loop of this library.
             Exception: Whatever else kept one from starting, such as a missing package.
         """
-        self._start(reopen=True)
+        self._living.start(reopen=True)
 
     def close(self) -> None:
         """Shut all ASGI applications down, in reverse; twice does nothing.
@@ -111,14 +96,7 @@ class WsgiMounts:
             UnavailableError: Called on the thread of an event loop of this library.
             Exception: Likewise, from an application with a ``close`` of its own.
         """
-        refuse_background_thread()
-        process = self._processes.get()
-        with process.lock:
-            process.settled = True
-            process.failure = None
-            failure = _close(self._living)
-        if failure is not None:
-            raise failure
+        self._living.close()
 
     def __enter__(self) -> Self:
         """Do as `startup`."""
@@ -133,39 +111,3 @@ class WsgiMounts:
     ) -> None:
         """Do as `close`."""
         self.close()
-
-    def _start(self, *, reopen: bool) -> None:
-        # Before waiting for a lock whose holder waits for an event loop.
-        refuse_background_thread()
-        process = self._processes.get()
-        with process.lock:
-            if process.failure is not None:
-                raise LifespanError(
-                    process.failure.field, process.failure.reason
-                ) from process.failure.__cause__
-            if process.settled and not reopen:
-                return
-            for number, (name, app) in enumerate(self._living):
-                try:
-                    app.startup()
-                except BaseException as exc:  # noqa: PERF203
-                    _close(self._living[:number])
-                    if not isinstance(exc, LifespanError):
-                        raise
-                    process.failure = LifespanError(exc.field, f"{name}: {exc.reason}")
-                    raise process.failure from exc
-            process.settled = True
-
-
-def _close(living: Sequence[tuple[str, Living]]) -> Exception | None:
-    """Shut applications down, in reverse; return the first failure. All are in the log."""
-    failures: list[Exception] = []
-    for name, app in reversed(living):
-        try:
-            app.close()
-        except LifespanError as exc:  # noqa: PERF203
-            failures.append(LifespanError(exc.field, f"{name}: {exc.reason}"))
-        except Exception as exc:  # of an application that is none of this library's
-            _logger.exception("%s: close() failed", name)
-            failures.append(exc)
-    return failures[0] if failures else None
