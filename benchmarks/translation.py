@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from gatebridge import environ_from_scope, scope_from_environ
-from gatebridge._translate.response import head_from_asgi, head_from_wsgi
+from gatebridge._translate.head_from_asgi import head_from_asgi
+from gatebridge._translate.head_from_wsgi import head_from_wsgi
 
 ROUNDS = 30
 CALLS_PER_ROUND = 2000

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gatebridge._translate.response import head_from_asgi
+from gatebridge._translate.head_from_asgi import head_from_asgi
 from gatebridge.errors import AsgiAppError
 
 pytestmark = pytest.mark.direction("a2w")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from gatebridge._translate.response import ResponseHead, has_content, head_from_wsgi, plain_response
+from gatebridge._protocol.length import has_content
+from gatebridge._translate.head_from_wsgi import ResponseHead, head_from_wsgi
+from gatebridge._translate.plain_response import plain_response
 from gatebridge.errors import WsgiAppError
 
 pytestmark = pytest.mark.direction("w2a")

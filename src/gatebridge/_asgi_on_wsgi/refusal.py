@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from gatebridge._translate.response import head_from_asgi, plain_response
+from gatebridge._translate.head_from_asgi import head_from_asgi
+from gatebridge._translate.plain_response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge.errors import RequestError
 from gatebridge.types import StartResponse, WSGIEnvironment

@@ -32,8 +32,8 @@ from gatebridge._protocol.order import (
 )
 from gatebridge._protocol.presence import HERE, LEFT
 from gatebridge._protocol.window import BLOCK_OVERHEAD, Window
+from gatebridge._translate.head_from_asgi import WsgiHead
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
-from gatebridge._translate.response import WsgiHead
 from gatebridge._translate.text import request_line
 from gatebridge.errors import AsgiAppError, ClientDisconnected
 from gatebridge.types import Message

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from io import BufferedReader
 from typing import NamedTuple, TypeAlias
 
-from gatebridge._translate.response import WsgiHead
+from gatebridge._translate.head_from_asgi import WsgiHead
 
 Part: TypeAlias = tuple[bytes, bool]
 """A part of the request's body, and whether more follows."""

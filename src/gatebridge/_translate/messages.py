@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from gatebridge._translate.response import WsgiHead, asgi_header_value, head_from_asgi
+from gatebridge._translate.head_from_asgi import WsgiHead, asgi_header_value, head_from_asgi
 from gatebridge.errors import AsgiAppError, HostError
 
 

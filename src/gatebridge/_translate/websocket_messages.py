@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from gatebridge._translate.response import head_from_asgi
+from gatebridge._translate.head_from_asgi import head_from_asgi
 from gatebridge.errors import AsgiAppError
 
 _OF_THE_HANDSHAKE = ("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-protocol")

@@ -29,7 +29,7 @@ from gatebridge._protocol.order import (
     OTHER_HEAD,
     Step,
 )
-from gatebridge._translate.response import ResponseHead, head_from_wsgi, header_value
+from gatebridge._translate.head_from_wsgi import ResponseHead, head_from_wsgi, header_value
 from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper, regular_file
 from gatebridge._wsgi_on_asgi.input import WsgiInput
 from gatebridge._wsgi_on_asgi.notices import Notices

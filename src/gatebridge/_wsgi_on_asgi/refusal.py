@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from gatebridge._translate.disconnects import receive_lost_client, send_lost_client
-from gatebridge._translate.response import plain_response
+from gatebridge._translate.plain_response import plain_response
 from gatebridge._translate.text import request_line
 from gatebridge.types import Receive, Scope, Send
 

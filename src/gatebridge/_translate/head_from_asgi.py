@@ -1,0 +1,145 @@
+"""``head_from_asgi``: ``http.response.start`` to the arguments of ``start_response``.
+
+A head is checked in full before anything is sent, as in `head_from_wsgi`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+from gatebridge._translate.head_rules import HOP_BY_HOP, governed_fields, sent_length, with_length
+from gatebridge._translate.headers import TOKEN
+from gatebridge.errors import AsgiAppError
+
+_logger = logging.getLogger("gatebridge")
+
+_BYTES_LIKE = (bytes, bytearray, memoryview)
+
+_DROPPED = {"status", *(name.decode("ascii") for name in HOP_BY_HOP)}
+_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # without HTAB, which HTTP allows inside
+_REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class WsgiHead(NamedTuple):
+    """A checked head for ``start_response``, in native strings.
+
+    Attributes:
+        status: The status line.
+        headers: Names and trimmed values, in the application's order.
+        length: The declared Content-Length in bytes, or None.
+    """
+
+    status: str
+    headers: list[tuple[str, str]]
+    length: int | None
+
+
+def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
+    """Check and translate status and headers of ``http.response.start``.
+
+    Hop-by-hop headers are dropped, with the fields that ``Connection`` names, and so is ``Status``,
+    which PEP 3333 forbids.
+
+    Args:
+        status: An int, or an `http.HTTPStatus`.
+        headers: Pairs of bytes-like objects; iterated once.
+
+    Raises:
+        AsgiAppError: They break the ASGI specification or HTTP; names the status or the header.
+
+    Source: ASGI HTTP 2.5 "Response Start"; PEP 3333 "The start_response() Callable"; RFC 9110.
+    """
+    code = _checked_code(status)
+    kept: list[tuple[str, str]] = []
+    lengths: list[bytes] = []
+    dropped: set[str] = set()
+    connection: list[str] = []
+    for item in _pairs(headers):
+        name, value = _pair(item)
+        native, lower = _wsgi_name(name)
+        text = value.decode("latin-1")
+        if text.isprintable():  # nearly every value
+            text = text.strip(" ")
+        else:
+            text = asgi_header_value(native, value).decode("latin-1")
+        if lower == "content-length":
+            lengths.append(text.encode("latin-1"))
+            if len(lengths) > 1:
+                continue
+        elif lower in _DROPPED:
+            dropped.add(lower)
+            if lower == "connection":
+                connection.append(text)
+        kept.append((native, text))
+    if dropped:
+        kept = _without(dropped | governed_fields(connection), kept)
+    length: str | None = None
+    if lengths or code == 205:
+        raw = sent_length(code, lengths, AsgiAppError)
+        length = None if raw is None else raw.decode("ascii")
+        if lengths != [raw]:
+            kept = with_length(code, kept, "content-length", length)
+    reason = _REASONS.get(code) or f"{code} Unknown"
+    return WsgiHead(reason, kept, None if length is None else int(length))
+
+
+def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    for name in names:
+        _logger.debug("response header %.80r is not passed to the server", name)
+    return [item for item in headers if item[0].lower() not in names]
+
+
+@lru_cache(maxsize=512)
+def _wsgi_name(name: bytes) -> tuple[str, str]:
+    """Return a header's name as it is, and in lower case."""
+    if not TOKEN.fullmatch(name):
+        raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
+    native = name.decode("ascii")
+    return native, native.lower()
+
+
+def _checked_code(status: object) -> int:
+    if not isinstance(status, int):
+        raise AsgiAppError("status", f"not an int: {status!r:.80}")
+    if not 200 <= status <= 999:
+        shown = f": {status}" if abs(status) < 10**9 else ""  # repr() of a huge int raises
+        raise AsgiAppError("status", f"not a final status from 200 to 999{shown}")
+    return int(status)
+
+
+def _pairs(headers: Iterable[Any]) -> list[Any]:
+    try:
+        return list(headers)
+    except TypeError:
+        raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
+
+
+def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
+    try:
+        name, value = item
+        if type(name) is bytes and type(value) is bytes:
+            return name, value
+        if isinstance(name, _BYTES_LIKE) and isinstance(value, _BYTES_LIKE):
+            return bytes(cast("bytes", name)), bytes(cast("bytes", value))
+    except (TypeError, ValueError):
+        pass
+    raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
+
+
+def asgi_header_value(name: str, value: object) -> bytes:
+    """Return one value of an ASGI header as WSGI may have it: checked and trimmed.
+
+    Raises:
+        AsgiAppError: It is not bytes-like, or holds a control character; names the header.
+    """
+    if not isinstance(value, _BYTES_LIKE):
+        raise AsgiAppError(name, f"value not bytes: {value!r:.80}")
+    raw = bytes(cast("bytes", value)).strip(b" \t")
+    if _CONTROL_BYTES.search(raw):
+        raise AsgiAppError(name, f"a control character in {raw[:80]!r}")
+    return raw.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
