@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from gatebridge._command_line.check import check, check_in_new_interpreter
 from gatebridge._command_line.describe import describe
 from gatebridge._command_line.load import NamedApplication, load
 from gatebridge._command_line.serve import serve
 from gatebridge._version import __version__
-from gatebridge.checks import CHECKS, check_application, check_host, check_import
 from gatebridge.errors import GatebridgeError
-
-# To an interpreter that has imported gatebridge, gevent's patches always come too late.
-_APPLICATION_FIRST = """\
-import contextlib, importlib, sys
-with contextlib.suppress(Exception):  # which comes again
-    importlib.import_module(sys.argv[1].partition(":")[0])
-from gatebridge.__main__ import main
-sys.exit(main(["check", "--imported", *sys.argv[1:]]))
-"""
 
 
 def run() -> int:
@@ -78,7 +67,7 @@ def _parser() -> ArgumentParser:
     )
     command.add_argument(
         "--port",
-        type=_port,
+        type=_port_argument,
         default=8000,
         help="port to listen on, 0 for any free port (default: %(default)s)",
     )
@@ -102,13 +91,13 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _port(text: str) -> int:
+def _port_argument(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise ArgumentTypeError(f"must be a port from 0 to 65535, got {text!r:.80}")
     return int(text)
 
 
-def _load(options: Namespace) -> NamedApplication:
+def _named_application(options: Namespace) -> NamedApplication:
     return load(options.application, options.interface)
 
 
@@ -116,42 +105,21 @@ def _serve(options: Namespace) -> int:
     def say(text: str) -> None:
         print(text, flush=True)
 
-    return 0 if serve(_load(options), options.host, options.port, say) else 1
+    return 0 if serve(_named_application(options), options.host, options.port, say) else 1
 
 
 def _inspect(options: Namespace) -> int:
-    for line in describe(_load(options), start=options.start):
+    for line in describe(_named_application(options), start=options.start):
         print(line)
     return 0
 
 
 def _check(options: Namespace) -> int:
-    name: str | None = options.application
-    if name is not None and not options.imported:
-        arguments = [name, f"--interface={options.interface}"]
-        return subprocess.run(  # noqa: S603 - this very interpreter
-            [sys.executable, "-c", _APPLICATION_FIRST, *arguments], check=False
-        ).returncode
-    print(f"interpreter: {platform.python_implementation()} {platform.python_version()}")
-    not_made: set[str] = {"body-length"}
-    if name is None:
-        print("application: none; give one to check what its import changes")
-        findings = check_host()
-    else:
-        application = _load(options)
-        print(f"application: {application.name}, {application.interface.upper()}")
-        findings = check_import()
-        if application.interface == "wsgi":
-            findings += check_application(application.app)
-            not_made = set()
-    not_passed = not_made.union(finding.name for finding in findings)
-    print(f"passed: {', '.join(check for check in CHECKS if check not in not_passed)}")
-    for finding in findings:
-        print(f"{finding.severity}: {finding.name}: {finding.problem}\n    {finding.remedy}")
-    failed = any(finding.severity == "error" for finding in findings)
-    if not failed:
-        print("No errors found." if findings else "No problems found.")
-    return 1 if failed else 0
+    if options.application is None:
+        return check(None)
+    if not options.imported:
+        return check_in_new_interpreter(options.application, options.interface)
+    return check(_named_application(options))
 
 
 if __name__ == "__main__":

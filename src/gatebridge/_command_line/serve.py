@@ -7,16 +7,13 @@ import os
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.util import find_spec
-from socketserver import ThreadingMixIn
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from gatebridge._command_line.load import NamedApplication
+from gatebridge._command_line.threaded_server import ThreadedServer
 from gatebridge._lifespan.living import Living
 from gatebridge.errors import UnavailableError
-from gatebridge.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _SHUTDOWN_SECONDS = 10.0  # for the responses that are under way
 _POLL_SECONDS = 0.1
@@ -98,7 +95,7 @@ def _run_wsgiref(
     application: NamedApplication, listener: socket.socket, listens: Callable[[], object]
 ) -> bool:
     app = application.for_wsgi()
-    server = _Server(listener, app)
+    server = ThreadedServer(listener, app)
     # Not in this thread: a signal that comes while a request is handed over would close that.
     acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     try:
@@ -116,53 +113,3 @@ def _run_wsgiref(
     finally:
         server.join(_SHUTDOWN_SECONDS)  # those that only the application's end has ended
     return True
-
-
-class _Handler(WSGIRequestHandler):
-    def parse_request(self) -> bool:
-        assert isinstance(self.server, _Server)
-        self.server.busy.add(threading.current_thread())
-        return super().parse_request()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """A WSGI server with a thread for each request, HTTP/1.0.
-
-    Args:
-        listener: The bound socket.
-        app: The WSGI application.
-
-    Attributes:
-        busy: The threads that serve a request.
-    """
-
-    daemon_threads = True  # connections that never send anything hold up nobody
-    request_queue_size = 128
-
-    def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
-        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_name, self.server_port = listener.getsockname()[:2]
-        self.setup_environ()
-        self.busy: set[threading.Thread] = set()
-
-        def threaded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            environ["wsgi.multithread"] = True  # the handler knows nothing of the threads
-            return app(environ, start_response)
-
-        self.set_app(threaded)
-
-    def process_request_thread(
-        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
-    ) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.busy.discard(threading.current_thread())
-
-    def join(self, seconds: float) -> None:
-        """Wait for the responses that are under way."""
-        deadline = time.monotonic() + seconds
-        for thread in list(self.busy):
-            thread.join(max(0, deadline - time.monotonic()))
