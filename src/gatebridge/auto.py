@@ -36,7 +36,7 @@ __all__ = ["asgi", "wsgi"]
 _CHOICES: dict[str, InterfaceChoice] = {"": "auto", "auto": "auto", "asgi": "asgi", "wsgi": "wsgi"}
 
 
-def _load() -> NamedApplication:
+def _load_by_environment() -> NamedApplication:
     name = os.environ.get("GATEBRIDGE_APP", "")
     if not name:
         raise LoadError("GATEBRIDGE_APP", "not set; set it to the application: package.module:app")
@@ -65,7 +65,7 @@ def _is_single_process() -> bool:
 
 # Names in the module's dictionary, and not made when asked for: uWSGI and Hypercorn look there.
 # Neither starts a thread or a loop before its first request.
-_application = _load()
+_application = _load_by_environment()
 asgi: ASGIApplication = _application.for_asgi(multiprocess=not _is_single_process())
 """The application for an ASGI server."""
 wsgi: WSGIApplication = _application.for_wsgi()

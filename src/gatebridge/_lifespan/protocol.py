@@ -20,7 +20,7 @@ _logger = logging.getLogger("gatebridge")
 
 LifespanMode = Literal["auto", "on", "off"]
 
-_GRACE_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
+_CLEANUP_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
 
 
 class Lifespan:
@@ -85,7 +85,7 @@ class Lifespan:
         """
         await self._answer_within(seconds)
         if self._failure is not None:
-            await self._end_within(_GRACE_SECONDS)
+            await self._end_within(_CLEANUP_SECONDS)
             raise self._failure
         if not self._answered.is_set():
             await self._end_within(0)
@@ -117,7 +117,7 @@ class Lifespan:
         self._stopping.set()
         if seconds is None:
             await self._answer_within(None)
-            seconds = _GRACE_SECONDS
+            seconds = _CLEANUP_SECONDS
         # After the answer there may be some cleaning up.
         in_time = await self._end_within(seconds)
         if self._failure is not None:
@@ -143,10 +143,10 @@ class Lifespan:
         """End an application whose answer nobody waits for any more."""
         if not self._stopping.is_set():
             # It may be about to answer. What has started is to be shut down, not just cancelled.
-            with anyio.move_on_after(_GRACE_SECONDS):
+            with anyio.move_on_after(_CLEANUP_SECONDS):
                 await self._answered.wait()
             with suppress(LifespanError):  # what interrupted it is raised
-                await self.shutdown(_GRACE_SECONDS)
+                await self.shutdown(_CLEANUP_SECONDS)
         await self._cancel()
 
     async def _end_within(self, seconds: float) -> bool:
@@ -163,7 +163,7 @@ class Lifespan:
     async def _cancel(self) -> None:
         """Cancel the application's task, and give it a moment to clean up."""
         self._scope.cancel()
-        with anyio.move_on_after(_GRACE_SECONDS, shield=True):
+        with anyio.move_on_after(_CLEANUP_SECONDS, shield=True):
             await self._ended.wait()
 
     async def _receive(self) -> Message:

@@ -17,7 +17,7 @@ from gatebridge.errors import HostError
 from gatebridge.types import ErrorStream, InputStream, Scope, WSGIEnvironment
 
 _SERVER_SOFTWARE = f"gatebridge/{__version__}"
-_PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
+_SERVER_PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
 
 
 def environ_from_scope(  # noqa: C901 - each call costs, on the path of every request
@@ -81,7 +81,7 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         "QUERY_STRING": query,
         "REQUEST_URI": target,
         "RAW_URI": target,
-        "SERVER_PROTOCOL": _PROTOCOLS.get(version) or _protocol(version),
+        "SERVER_PROTOCOL": _SERVER_PROTOCOLS.get(version) or _protocol(version),
         "SERVER_SOFTWARE": _SERVER_SOFTWARE,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,

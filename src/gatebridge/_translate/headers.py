@@ -174,7 +174,7 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
     for key, texts in repeated.items():
         if duplicate_limit is not None and len(texts) > duplicate_limit:
             raise RequestError(
-                _name_of(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
+                _shown_name(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
             )
         environ[key] = _join(key, texts)
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
@@ -193,7 +193,7 @@ def _settle_length(environ: WSGIEnvironment) -> None:
             environ["CONTENT_LENGTH"] = length.decode("ascii")
 
 
-def _name_of(key: str) -> str:
+def _shown_name(key: str) -> str:
     return key.removeprefix("HTTP_").replace("_", "-").lower()[:80]
 
 
@@ -204,7 +204,7 @@ def _join(key: str, texts: list[str]) -> str:
     if key in ("HTTP_HOST", "CONTENT_TYPE"):
         distinct = {text.lower() if key == "HTTP_HOST" else text for text in texts}
         if len(distinct) > 1:
-            raise RequestError(_name_of(key), f"values differ: {texts!r:.200}")
+            raise RequestError(_shown_name(key), f"values differ: {texts!r:.200}")
         return texts[0]
     return ",".join(texts)
 

@@ -12,8 +12,8 @@ from typing import Any
 from gatebridge._translate.text import native_from_text, text_from_native
 from gatebridge.types import TLSExtension, WSGIEnvironment
 
-_PROTOCOLS = {0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
-_PROTOCOL_NUMBERS = {name: number for number, name in _PROTOCOLS.items()}
+_TLS_VERSIONS = {0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+_TLS_NUMBERS = {name: number for number, name in _TLS_VERSIONS.items()}
 
 _CHAIN_PREFIX = "SSL_CLIENT_CERT_CHAIN_"
 _VARIABLES = (
@@ -58,7 +58,7 @@ def add_tls(environ: WSGIEnvironment, tls: Mapping[str, Any]) -> None:
     else:
         verified = "SUCCESS" if chain or name else "NONE"
     texts = {
-        "SSL_PROTOCOL": _PROTOCOLS.get(tls.get("tls_version") or 0),
+        "SSL_PROTOCOL": _TLS_VERSIONS.get(tls.get("tls_version") or 0),
         "SSL_CIPHER": (suite := tls.get("cipher_suite")) and _cipher_names().get(suite),
         "SSL_SERVER_CERT": tls.get("server_cert"),
         "SSL_CLIENT_CERT": chain[0] if chain else None,
@@ -95,6 +95,6 @@ def tls_from_environ(environ: WSGIEnvironment) -> TLSExtension | None:
         # A leading "/" is Apache's legacy form, which is not RFC 4514's.
         "client_cert_name": None if name is None or name.startswith("/") else name,
         "client_cert_error": verified[7:] if verified.startswith("FAILED:") else None,
-        "tls_version": _PROTOCOL_NUMBERS.get(text("SSL_PROTOCOL") or ""),
+        "tls_version": _TLS_NUMBERS.get(text("SSL_PROTOCOL") or ""),
         "cipher_suite": _cipher_numbers().get(text("SSL_CIPHER") or ""),
     }

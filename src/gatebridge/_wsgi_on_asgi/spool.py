@@ -40,7 +40,7 @@ def spool(body: Body, memory_bytes: int) -> tuple[IO[bytes], int]:
             length += len(block)
         file.seek(0)  # writes what is buffered
     except BaseException:
-        _close(file)
+        _close_after_error(file)
         raise
     return file, length
 
@@ -51,13 +51,13 @@ def _moved_to_disk(memory: IO[bytes]) -> IO[bytes]:
         memory.seek(0)
         shutil.copyfileobj(memory, file)
     except BaseException:
-        _close(file)
+        _close_after_error(file)
         raise
     memory.close()
     return file
 
 
-def _close(file: IO[bytes]) -> None:
+def _close_after_error(file: IO[bytes]) -> None:
     """Close a file after an error, which may be that what is buffered cannot be written."""
     with contextlib.suppress(OSError):  # the descriptor is closed even so
         file.close()
