@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Literal, cast
+from typing import Literal
+
+from gatebridge._detect.signature import class_of, is_async, own_signature, signature_of, takes
 
 Interface = Literal["asgi", "wsgi"]
 
@@ -39,18 +38,18 @@ def interface(app: object) -> Interface:
 
     Source: ASGI main specification 3.0 "Applications"; PEP 3333 "The Application/Framework Side".
     """
-    signature = _signature_of(app)
+    signature = signature_of(app)
     if signature is None:
         raise TypeError(f"app does not show its parameters: {app!r:.80}; {_HOW_TO_CHOOSE}")
-    two, three = _takes(signature, 2), _takes(signature, 3)
+    two, three = takes(signature, 2), takes(signature, 3)
     if not (two or three):
         raise _neither(app, signature)
-    cls = _class_of(app)
+    cls = class_of(app)
     if cls is not None:
         return _interface_of_class(cls, two=two, three=three)
-    if three and (not two or _is_async(app)):
+    if three and (not two or is_async(app)):
         return "asgi"
-    if not three and _is_async(app):
+    if not three and is_async(app):
         raise TypeError(
             f"app is a coroutine function of two arguments, neither ASGI nor WSGI: {app!r:.80}"
         )
@@ -58,7 +57,7 @@ def interface(app: object) -> Interface:
     if first in ("environ", "env"):
         return "wsgi"
     if not three:
-        if _takes(signature, 0):
+        if takes(signature, 0):
             raise _neither(app, signature)
         return "wsgi"
     if first == "scope":
@@ -87,7 +86,7 @@ def require_wsgi(app: object) -> None:
             "app must be a WSGI application, but takes three arguments like an ASGI application: "
             f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
         )
-    if count == 2 and _is_async(app):
+    if count == 2 and is_async(app):
         raise TypeError(
             "app must be a WSGI application, but is a coroutine function, as ASGI has them: "
             f"{app!r:.80}; {_HOW_TO_SERVE_ASGI}"
@@ -102,13 +101,13 @@ def _count_of_arguments(app: object, wanted: Literal[2, 3]) -> int | None:
     Raises:
         TypeError: It takes neither, or is a class whose instances are not a response.
     """
-    signature = _own_signature(app)
+    signature = own_signature(app)
     if signature is None:
         return None
-    if _takes(signature, wanted):
+    if takes(signature, wanted):
         _refuse_class_without(*_RESPONSES[wanted], app=app)
         return wanted
-    if _takes(signature, 5 - wanted):
+    if takes(signature, 5 - wanted):
         _refuse_class_without(*_RESPONSES[2], *_RESPONSES[3], app=app)
         return 5 - wanted
     raise _neither(app, signature)
@@ -119,63 +118,11 @@ def _refuse_class_without(*methods: str, app: object) -> None:
 
     A class with its own ``__new__`` may return anything.
     """
-    cls = _class_of(app)
+    cls = class_of(app)
     if cls is None or _has_any(cls, methods):
         return
     if vars(object)["__new__"] is cls.__new__:
         raise _not_a_response(cls)
-
-
-def _signature_of(app: object) -> inspect.Signature | None:
-    """Return what the application is called with, or None if nothing tells."""
-    own = _own_signature(app)
-    # A decorator may change the interface: what it wraps counts only if it takes any arguments.
-    if own is not None and not (_takes(own, 2) and _takes(own, 3)):
-        return own
-    return _signature(cast("Callable[..., object]", app), follow_wrapped=True) or own
-
-
-def _own_signature(app: object) -> inspect.Signature | None:
-    """Return the same, without regard to what a decorator says that it wraps."""
-    if not callable(app):
-        raise TypeError(f"app must be callable, got {app!r:.80}")
-    try:
-        # inspect takes away a first argument also where `__call__` is a static or a class method,
-        # and does not find one that is an attribute of the instance, as Sentry's.
-        call = app.__call__ if _is_instance(app) else app
-    except Exception:  # noqa: BLE001 - a proxy, such as Werkzeug's LocalProxy, that stands for nothing yet
-        return None
-    by_class = type(_without_partial(app)).__call__  # of an instance in a partial
-    if inspect.isasyncgenfunction(call) or inspect.isasyncgenfunction(by_class):
-        raise TypeError(f"app is an async generator function, neither ASGI nor WSGI: {app!r:.80}")
-    return _signature(call, follow_wrapped=False)
-
-
-def _is_instance(app: object) -> bool:
-    """Return whether it is an object of a class that has ``__call__``."""
-    by_themselves = (type, FunctionType, MethodType, BuiltinFunctionType, functools.partial)
-    return not isinstance(app, by_themselves)
-
-
-def _signature(app: Callable[..., object], *, follow_wrapped: bool) -> inspect.Signature | None:
-    try:
-        return inspect.signature(app, follow_wrapped=follow_wrapped)
-    except Exception:  # noqa: BLE001 - written in C, or a proxy that stands for nothing yet
-        return None
-
-
-def _takes(signature: inspect.Signature, count: int) -> bool:
-    try:
-        signature.bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def _class_of(app: object) -> type | None:
-    """Return the class whose instances the calls make, if it is one."""
-    app = _without_partial(app)
-    return app if inspect.isclass(app) and type(app).__call__ is type.__call__ else None
 
 
 def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
@@ -191,28 +138,16 @@ def _has_any(cls: type, methods: tuple[str, ...]) -> bool:
     return any(hasattr(cls, method) for method in methods)
 
 
-def _is_async(app: object) -> bool:
-    """Return whether a call gives an awaitable, as far as this can be seen."""
-    app = _without_partial(app)
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(type(app).__call__)
-
-
-def _without_partial(app: object) -> object:
-    while isinstance(app, functools.partial):
-        app = app.func
-    return app
-
-
 def _neither(app: object, signature: inspect.Signature) -> TypeError:
-    if _takes(signature, 0):
-        cls = _class_of(app)
+    if takes(signature, 0):
+        cls = class_of(app)
         if cls is not None:
             return _not_a_response(cls)
         return TypeError(
             f"app can be called without arguments: {app!r:.80}; if it is a factory, call it, and "
             "pass what it returns"
         )
-    if _takes(signature, 1):
+    if takes(signature, 1):
         return TypeError(
             f"app takes one argument: {app!r:.80}; if it is a factory, pass what it returns; if it "
             "is an ASGI 2 application, wrap it by asgiref.compatibility.guarantee_single_callable"
