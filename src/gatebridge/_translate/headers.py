@@ -220,7 +220,7 @@ def _describe_bad_item(items: Iterable[Any]) -> str:
         try:
             name, value = item
         except (TypeError, ValueError):
-            return f"not a pair of bytes: {item!r:.80}"
+            name = value = None
         if not (isinstance(name, bytes) and isinstance(value, bytes)):
             return f"not a pair of bytes: {item!r:.80}"
     return "not an iterable of pairs of bytes"
