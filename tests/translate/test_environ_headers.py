@@ -8,7 +8,7 @@ import pytest
 
 from gatebridge import environ_from_scope
 from gatebridge._translate.environ import _remote_address
-from gatebridge._translate.headers import _key_of_rare_name
+from gatebridge._translate.header_names import key_of_rare_name
 from gatebridge._translate.host import split_host
 from gatebridge.errors import HostError, RequestError
 from translate.scopes import make_scope
@@ -254,7 +254,7 @@ def test_an_item_that_is_no_pair_of_bytes_is_the_host_s_error(item: Any) -> None
 
 def test_long_names_hosts_and_addresses_are_not_remembered() -> None:
     """Or a client that invents them could fill the caches with megabytes."""
-    caches: list[Any] = [_key_of_rare_name, split_host, _remote_address]
+    caches: list[Any] = [key_of_rare_name, split_host, _remote_address]
     before = [cache.cache_info().misses for cache in caches]
     for number in range(3):
         long = f"{number}x".rjust(1000, "x")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatebridge import scope_from_environ
-from gatebridge._translate.headers import _name_of_rare_key
+from gatebridge._translate.header_names import name_of_rare_key
 from gatebridge.errors import HostError, RequestError
 from translate.builders import ABSENT, make_environ
 
@@ -271,7 +271,7 @@ def test_a_key_that_is_no_str_is_the_hosts_error() -> None:
 
 def test_a_long_name_is_not_remembered() -> None:
     """Or a client that invents them could fill the cache with megabytes."""
-    before = _name_of_rare_key.cache_info().misses
+    before = name_of_rare_key.cache_info().misses
     name = "X" * 1000
     assert headers_of(**{f"HTTP_{name}": "1"})[-1] == (name.lower().encode(), b"1")
-    assert _name_of_rare_key.cache_info().misses == before
+    assert name_of_rare_key.cache_info().misses == before

@@ -7,7 +7,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from gatebridge._translate.headers import add_headers
+from gatebridge._translate.environ_headers import add_headers
 from gatebridge._translate.host import DEFAULT_PORTS, split_host, with_brackets, without_brackets
 from gatebridge._translate.paths import environ_paths
 from gatebridge._translate.text import MAX_REMEMBERED, exact_str, native_from_text

@@ -9,7 +9,7 @@ import base64
 import binascii
 import re
 
-from gatebridge._translate.headers import TOKEN
+from gatebridge._translate.fields import TOKEN
 from gatebridge._translate.text import bytes_from_native
 from gatebridge.errors import RequestError
 from gatebridge.types import WSGIEnvironment

@@ -12,8 +12,13 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
-from gatebridge._translate.head_rules import HOP_BY_HOP, governed_fields, sent_length, with_length
-from gatebridge._translate.headers import TOKEN
+from gatebridge._translate.fields import (
+    HOP_BY_HOP,
+    TOKEN,
+    governed_fields,
+    sent_length,
+    with_length,
+)
 from gatebridge.errors import AsgiAppError
 
 _logger = logging.getLogger("gatebridge")

@@ -11,8 +11,13 @@ import re
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from gatebridge._translate.head_rules import HOP_BY_HOP, governed_fields, sent_length, with_length
-from gatebridge._translate.headers import TOKEN
+from gatebridge._translate.fields import (
+    HOP_BY_HOP,
+    TOKEN,
+    governed_fields,
+    sent_length,
+    with_length,
+)
 from gatebridge.errors import WsgiAppError
 
 _NOT_JUST_PASSED = HOP_BY_HOP | {b"content-length"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 from gatebridge._translate.handshake import offered_subprotocols
-from gatebridge._translate.headers import headers_from_environ
 from gatebridge._translate.host import split_host, without_brackets
 from gatebridge._translate.paths import scope_paths
+from gatebridge._translate.scope_headers import headers_from_environ
 from gatebridge._translate.text import bytes_from_native, text_from_native
 from gatebridge._translate.tls import tls_from_environ
 from gatebridge.errors import HostError

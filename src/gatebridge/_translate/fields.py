@@ -1,15 +1,21 @@
-"""The rules for the headers of a response that are the same in both directions.
+"""What holds for HTTP's header fields in every translation: tokens, lengths, Connection.
 
-Source: RFC 9110 sections 7.6.1 (Connection), 8.6 (Content-Length) and 15.3.
+Source: RFC 9110 sections 5.6.2, 7.6.1, 8.6 and 15.3; RFC 9112 section 6.3.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import AnyStr
 
-from gatebridge._translate.headers import declared_length
-from gatebridge.errors import AsgiAppError, WsgiAppError
+from gatebridge.errors import AsgiAppError, GatebridgeError, RequestError, WsgiAppError
+
+TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""A field name, to be used with ``fullmatch`` (RFC 9110 section 5.6.2)."""
+
+_MAX_LENGTH_DIGITS = 19  # 2**63 - 1 bytes; int() of a longer text costs quadratic time
+CR, LF, NUL = b"\r\n\0"  # as numbers, which `in` finds several times faster than bytes
 
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -19,6 +25,48 @@ HOP_BY_HOP = frozenset(
 
 # Options of an application's Connection header that are never about the connection.
 _NEVER_OPTIONS = {"", "content-length", "content-type", "set-cookie", "date"}
+
+
+def refuse_control_characters(items: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise for the first value that holds CR, LF or NUL.
+
+    Raises:
+        RequestError: Names the header.
+    """
+    for name, value in items:
+        if re.search(rb"[\r\n\0]", value):
+            raise RequestError(name[:80].decode("latin-1"), f"CR, LF or NUL in {value[:80]!r}")
+
+
+def declared_length(
+    values: Sequence[bytes], error: type[GatebridgeError] = RequestError
+) -> bytes | None:
+    """Return the body length that a message declares, as the digits received.
+
+    Args:
+        values: Every ``content-length`` value, undecoded, in the order received.
+        error: The class of the party at fault.
+
+    Returns:
+        One to nineteen ASCII digits, or None if the message declares no length.
+
+    Raises:
+        GatebridgeError: Of the class ``error``: values differ, or one is not a decimal number.
+
+    Source: RFC 9110 section 8.6; RFC 9112 section 6.3.
+    """
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MAX_LENGTH_DIGITS:
+        return values[0]  # nearly every message that has one
+    lengths = {item.strip(b" \t") for value in values for item in value.split(b",")}
+    if not lengths:
+        return None
+    if len(lengths) > 1:
+        raise error("content-length", f"values differ: {sorted(lengths)!r:.200}")
+    (length,) = lengths
+    # int() is laxer than the grammar: it takes b"+5" and b"1_0".
+    if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
+        raise error("content-length", f"not a length in bytes: {length[:40]!r}")
+    return length
 
 
 def governed_fields(connection: Iterable[str]) -> set[str]:

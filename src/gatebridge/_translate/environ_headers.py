@@ -1,0 +1,118 @@
+"""Request headers for an environ: names, values, repeats, lengths.
+
+A native string (PEP 3333) holds one latin-1 character per byte, whatever the bytes mean. Values
+survive a round trip, the order between names does not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from gatebridge._translate.fields import (
+    CR,
+    LF,
+    NUL,
+    declared_length,
+    refuse_control_characters,
+)
+from gatebridge._translate.header_names import key_of_common_name, key_of_rare_name
+from gatebridge._translate.text import MAX_REMEMBERED
+from gatebridge.errors import HostError, RequestError
+from gatebridge.types import WSGIEnvironment
+
+_logger = logging.getLogger("gatebridge")
+
+
+def add_headers(  # noqa: C901 - each call costs, on the path of every request
+    environ: WSGIEnvironment, headers: Iterable[Any], duplicate_limit: int | None = None
+) -> None:
+    """Add ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH`` for the headers of a request.
+
+    Args:
+        environ: Without any of these keys yet.
+        headers: ``(name, value)`` pairs of bytes, names in any case; iterated once.
+        duplicate_limit: How often a name may come, or None.
+
+    Raises:
+        RequestError: A name is no token or comes too often, a value holds CR, LF or NUL, or values
+            of a header that allows only one differ; the error names the header.
+        HostError: An item is not a pair of bytes.
+
+    Source: RFC 3875 section 4.1.18; PEP 3333 "environ Variables"; RFC 9110 sections 5.3 and 5.5.
+    """
+    try:
+        items = headers if isinstance(headers, (list, tuple)) else list(headers)
+    except TypeError:
+        raise HostError("headers", f"not iterable: {type(headers).__name__}") from None
+    values: list[bytes] = []
+    repeated: dict[str, list[str]] = {}
+    try:
+        for name, value in items:
+            values.append(value)
+            key = key_of_common_name(name)
+            if key is None:
+                short = len(name) <= MAX_REMEMBERED
+                key = key_of_rare_name(name) if short else key_of_rare_name.__wrapped__(name)
+            if not key:
+                _logger.debug("request header %.80r is not passed to the application", name)
+                continue
+            text = value.strip(b" \t").decode("latin-1")
+            if key in environ:
+                repeated.setdefault(key, [environ[key]]).append(text)
+            else:
+                environ[key] = text
+        # One search over all values is several times cheaper than one for each.
+        together = b"".join(values)
+    except (TypeError, ValueError, AttributeError) as exc:
+        raise HostError("headers", _describe_bad_item(items)) from exc
+    if LF in together or CR in together or NUL in together:
+        refuse_control_characters(items)
+    for key, texts in repeated.items():
+        if duplicate_limit is not None and len(texts) > duplicate_limit:
+            raise RequestError(
+                _shown_name(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
+            )
+        environ[key] = _join(key, texts)
+    if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+        _settle_length(environ)
+
+
+def _settle_length(environ: WSGIEnvironment) -> None:
+    """Leave one declared length, or none."""
+    # The coding is already removed, so that the application must not see it; and where there is
+    # one, it overrides any declared length (RFC 9112 section 6.3).
+    coded = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
+    declared = environ.pop("CONTENT_LENGTH", None)
+    if declared is not None:
+        length = declared_length([declared.encode("latin-1")])
+        if not coded and length is not None:
+            environ["CONTENT_LENGTH"] = length.decode("ascii")
+
+
+def _shown_name(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").lower()[:80]
+
+
+def _join(key: str, texts: list[str]) -> str:
+    """Return one value of the same meaning for the values of a repeated header."""
+    if key == "HTTP_COOKIE":
+        return "; ".join(texts)  # RFC 9113 section 8.2.3
+    if key in ("HTTP_HOST", "CONTENT_TYPE"):
+        distinct = {text.lower() if key == "HTTP_HOST" else text for text in texts}
+        if len(distinct) > 1:
+            raise RequestError(_shown_name(key), f"values differ: {texts!r:.200}")
+        return texts[0]
+    return ",".join(texts)
+
+
+def _describe_bad_item(items: Iterable[Any]) -> str:
+    for item in items:
+        try:
+            name, value = item
+        except (TypeError, ValueError):
+            name = value = None
+        if not (isinstance(name, bytes) and isinstance(value, bytes)):
+            return f"not a pair of bytes: {item!r:.80}"
+    return "not an iterable of pairs of bytes"

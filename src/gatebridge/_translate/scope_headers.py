@@ -1,0 +1,70 @@
+"""Request headers for a scope: names, values, lengths."""
+
+from __future__ import annotations
+
+import logging
+
+from gatebridge._translate.fields import CR, LF, NUL, declared_length, refuse_control_characters
+from gatebridge._translate.header_names import name_of_common_key, name_of_rare_key
+from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native
+from gatebridge.errors import HostError
+from gatebridge.types import WSGIEnvironment
+
+_logger = logging.getLogger("gatebridge")
+
+_UNKNOWN = b"?"  # in place of the header name of an environ key
+
+
+def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
+    """Return the request's headers, lower-case, in the environ's order.
+
+    Raises:
+        RequestError: A value holds CR, LF or NUL, or ``CONTENT_LENGTH`` is no length.
+        HostError: A value is not a native string; the error names the key.
+
+    Source: RFC 3875 section 4.1.18; ASGI HTTP 2.5 "HTTP Connection Scope".
+    """
+    try:
+        return _headers_from_environ(environ)
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        for key, value in environ.items():
+            if type(key) is not str:
+                raise HostError(repr(key)[:80], "a key that is not a str") from None
+            if name_of_common_key(key) or key[:5] == "HTTP_":
+                bytes_from_native(key, value)  # raises for the culprit
+        raise  # pragma: no cover - the culprit is among the headers
+
+
+def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for key, value in environ.items():
+        name = name_of_common_key(key, _UNKNOWN)
+        if name is None:
+            continue
+        if name is _UNKNOWN:
+            if key[:5] != "HTTP_":
+                continue
+            short = len(key) <= MAX_REMEMBERED
+            name = name_of_rare_key(key) if short else name_of_rare_key.__wrapped__(key)
+        if not name:
+            _logger.debug("environ key %.80r is not passed on as a header", key)
+            continue
+        raw = value.encode("latin-1").strip(b" \t")
+        if raw or key[:5] == "HTTP_":  # an empty CONTENT_TYPE or CONTENT_LENGTH means absent
+            headers.append((name, raw))
+    together = b"".join([value for _, value in headers])
+    if LF in together or CR in together or NUL in together:
+        refuse_control_characters(headers)
+    if environ.get("CONTENT_LENGTH"):
+        return _with_one_length(headers, coded="HTTP_TRANSFER_ENCODING" in environ)
+    return headers
+
+
+def _with_one_length(
+    headers: list[tuple[bytes, bytes]], *, coded: bool
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers with the declared length checked, and without it under a coding."""
+    length = declared_length([value for name, value in headers if name == b"content-length"])
+    if length is None or coded:  # a coding overrides it (RFC 9112 section 6.3)
+        return [item for item in headers if item[0] != b"content-length"]
+    return [(name, length if name == b"content-length" else value) for name, value in headers]
