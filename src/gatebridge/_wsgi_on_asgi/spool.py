@@ -35,29 +35,16 @@ def spool(body: Body, memory_bytes: int) -> tuple[IO[bytes], int]:
     try:
         while block := body.read1():
             if length <= memory_bytes < length + len(block):
-                file = _moved_to_disk(file)
+                memory, file = file, tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+                memory.seek(0)
+                shutil.copyfileobj(memory, file)
+                memory.close()
             file.write(block)
             length += len(block)
         file.seek(0)  # writes what is buffered
     except BaseException:
-        _close_after_error(file)
+        # If the error is that what is buffered cannot be written, the descriptor is closed even so.
+        with contextlib.suppress(OSError):
+            file.close()
         raise
     return file, length
-
-
-def _moved_to_disk(memory: IO[bytes]) -> IO[bytes]:
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller of spool closes it
-    try:
-        memory.seek(0)
-        shutil.copyfileobj(memory, file)
-    except BaseException:
-        _close_after_error(file)
-        raise
-    memory.close()
-    return file
-
-
-def _close_after_error(file: IO[bytes]) -> None:
-    """Close a file after an error, which may be that what is buffered cannot be written."""
-    with contextlib.suppress(OSError):  # the descriptor is closed even so
-        file.close()
