@@ -76,7 +76,7 @@ def send_lost_client(error: Exception) -> bool:
 
 def wsgi_app_lost_client(error: BaseException | None) -> bool:
     """Say whether a WSGI application raised ``error`` because its client left."""
-    return stems_from(error, _is_departure)
+    return stems_from(error, lambda each: isinstance(each, ClientDisconnected))
 
 
 def asgi_app_lost_client(error: BaseException | None) -> bool:
@@ -88,38 +88,37 @@ def asgi_app_lost_client(error: BaseException | None) -> bool:
     return stems_from(error, _is_reaction)
 
 
-def _is_departure(error: BaseException) -> bool:
-    return isinstance(error, ClientDisconnected)
-
-
 def _is_reaction(error: BaseException) -> bool:
-    classes = type(error).__mro__
     return any(
         cls.__name__.startswith("ClientDisconnect")
         or (cls.__module__, cls.__qualname__) in _OF_FRAMEWORKS
-        for cls in classes
+        for cls in type(error).__mro__
     )
 
 
-def stems_from(error: BaseException | None, is_origin: Callable[[BaseException], bool]) -> bool:
+def stems_from(
+    error: BaseException | None,
+    is_origin: Callable[[BaseException], bool],
+    seen: set[int] | None = None,
+) -> bool:
     """Return whether an exception is an origin, a group of them, or was explicitly raised from one.
 
     ``raise ... from None`` says the opposite.
+
+    Args:
+        error: The exception.
+        is_origin: Whether one is an origin.
+        seen: The identities of those that were looked at: a chain may lead back to where it began.
     """
-    return _stems_from(error, is_origin, set())
-
-
-def _stems_from(
-    error: BaseException | None, is_origin: Callable[[BaseException], bool], seen: set[int]
-) -> bool:
+    seen = set() if seen is None else seen
     while error is not None and id(error) not in seen:
         if is_origin(error):
             return True
-        seen.add(id(error))  # a chain may lead back to where it began
+        seen.add(id(error))
         leaves = getattr(error, "exceptions", None)  # of a group, or of its backport to 3.10
         if leaves and isinstance(leaves, tuple):
             members = cast("tuple[BaseException, ...]", leaves)
-            if all(_stems_from(member, is_origin, seen) for member in members):
+            if all(stems_from(member, is_origin, seen) for member in members):
                 return True
         error = error.__cause__
     return False

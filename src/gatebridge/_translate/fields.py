@@ -95,17 +95,21 @@ def sent_length(
 
 
 def with_length(
-    status: int, headers: list[tuple[AnyStr, AnyStr]], field: AnyStr, length: AnyStr | None
+    headers: list[tuple[AnyStr, AnyStr]],
+    field: AnyStr,
+    length: AnyStr | None,
+    *,
+    at_the_end: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
     """Return headers with this Content-Length in place of another one.
 
     Args:
-        status: The response's. For 205 it is added.
         headers: Names in any case.
         field: ``content-length``, as bytes or text like the headers.
         length: In digits, None for no such field.
+        at_the_end: Whether to put it there, even if there was none.
     """
-    if length is not None and status != 205:
+    if length is not None and not at_the_end:
         return [(name, length if name.lower() == field else value) for name, value in headers]
     kept = [item for item in headers if item[0].lower() != field]
     if length is not None:

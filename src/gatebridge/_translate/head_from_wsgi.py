@@ -84,7 +84,7 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
     if lengths or code == 205:
         length = sent_length(code, lengths, WsgiAppError)
         if lengths != [length]:
-            translated = with_length(code, translated, b"content-length", length)
+            translated = with_length(translated, b"content-length", length, at_the_end=code == 205)
     head = ResponseHead(code, translated, None if length is None else int(length))
     return _end_to_end(head, hop_by_hop) if hop_by_hop else head
 

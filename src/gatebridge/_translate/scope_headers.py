@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from gatebridge._translate.fields import CR, LF, NUL, declared_length, refuse_control_characters
+from gatebridge._translate.fields import (
+    CR,
+    LF,
+    NUL,
+    declared_length,
+    refuse_control_characters,
+    with_length,
+)
 from gatebridge._translate.header_names import name_of_common_key, name_of_rare_key
 from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native
 from gatebridge.errors import HostError
@@ -25,7 +32,7 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     Source: RFC 3875 section 4.1.18; ASGI HTTP 2.5 "HTTP Connection Scope".
     """
     try:
-        return _headers_from_environ(environ)
+        headers = _headers_of(environ)
     except (AttributeError, TypeError, UnicodeEncodeError):
         for key, value in environ.items():
             if type(key) is not str:
@@ -33,9 +40,17 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
             if name_of_common_key(key) or key[:5] == "HTTP_":
                 bytes_from_native(key, value)  # raises for the culprit
         raise  # pragma: no cover - the culprit is among the headers
+    if environ.get("CONTENT_LENGTH"):
+        declared = [value for name, value in headers if name == b"content-length"]
+        length = declared_length(declared)
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            length = None  # a coding overrides it (RFC 9112 section 6.3)
+        if declared != [length]:
+            return with_length(headers, b"content-length", length)
+    return headers
 
 
-def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
+def _headers_of(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     for key, value in environ.items():
         name = name_of_common_key(key, _UNKNOWN)
@@ -55,16 +70,4 @@ def _headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]
     together = b"".join([value for _, value in headers])
     if LF in together or CR in together or NUL in together:
         refuse_control_characters(headers)
-    if environ.get("CONTENT_LENGTH"):
-        return _with_one_length(headers, coded="HTTP_TRANSFER_ENCODING" in environ)
     return headers
-
-
-def _with_one_length(
-    headers: list[tuple[bytes, bytes]], *, coded: bool
-) -> list[tuple[bytes, bytes]]:
-    """Return the headers with the declared length checked, and without it under a coding."""
-    length = declared_length([value for name, value in headers if name == b"content-length"])
-    if length is None or coded:  # a coding overrides it (RFC 9112 section 6.3)
-        return [item for item in headers if item[0] != b"content-length"]
-    return [(name, length if name == b"content-length" else value) for name, value in headers]
