@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from gatebridge._command_line.check import check, check_in_new_interpreter
@@ -102,9 +103,7 @@ def _named_application(options: Namespace) -> NamedApplication:
 
 
 def _serve(options: Namespace) -> int:
-    def say(text: str) -> None:
-        print(text, flush=True)
-
+    say = partial(print, flush=True)
     return 0 if serve(_named_application(options), options.host, options.port, say) else 1
 
 

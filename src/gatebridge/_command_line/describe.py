@@ -55,12 +55,9 @@ def _on_servers(application: NamedApplication) -> tuple[str, str]:
     name, app = application.name, application.app
     if isinstance(app, (WsgiToAsgi, AsgiToWsgi)):
         # Another adapter around it would work, but what is inside needs none.
-        if name.endswith("()"):
-            inside = f"the application inside the adapter, as it is: {app.app!r:.80}"
-        else:
-            inside = (
-                f"the application inside the adapter, as it is: {_auto(application, f'{name}.app')}"
-            )
+        made = name.endswith("()")
+        what = f"{app.app!r:.80}" if made else _auto(application, f"{name}.app")
+        inside = f"the application inside the adapter, as it is: {what}"
         return ("as it is", inside) if isinstance(app, WsgiToAsgi) else (inside, "as it is")
     if application.interface == "asgi":
         return "as it is", f"in AsgiToWsgi: {_auto(application, name)}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from types import TracebackType
 from typing import Protocol, runtime_checkable
 
 from gatebridge._concurrency.per_process import PerProcess
@@ -18,13 +17,7 @@ class Living(Protocol):
     def startup(self) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> object: ...
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> object: ...
+    def __exit__(self, *exc_info: object) -> object: ...
 
 
 def lifespan_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:
