@@ -16,6 +16,7 @@ _HOW_TO_CHOOSE = (
 _RESPONSES = {2: ("__iter__", "__getitem__"), 3: ("__await__",)}
 """By the number of arguments: what the instances of a class need one of, to be a response."""
 
+_NEW = vars(object)["__new__"]
 _HOW_TO_SERVE_ASGI = "give it to an ASGI server as it is, or to a WSGI server in AsgiToWsgi"
 
 
@@ -104,25 +105,18 @@ def _count_of_arguments(app: object, wanted: Literal[2, 3]) -> int | None:
     signature = own_signature(app)
     if signature is None:
         return None
+    other: Literal[2, 3] = 3 if wanted == 2 else 2
     if takes(signature, wanted):
-        _refuse_class_without(*_RESPONSES[wanted], app=app)
-        return wanted
-    if takes(signature, 5 - wanted):
-        _refuse_class_without(*_RESPONSES[2], *_RESPONSES[3], app=app)
-        return 5 - wanted
-    raise _neither(app, signature)
-
-
-def _refuse_class_without(*methods: str, app: object) -> None:
-    """Refuse a class whose instances have none of these methods: its calls return no response.
-
-    A class with its own ``__new__`` may return anything.
-    """
+        count, responses = wanted, _RESPONSES[wanted]
+    elif takes(signature, other):
+        count, responses = other, (*_RESPONSES[wanted], *_RESPONSES[other])
+    else:
+        raise _neither(app, signature)
     cls = class_of(app)
-    if cls is None or _has_any(cls, methods):
-        return
-    if vars(object)["__new__"] is cls.__new__:
+    # A class with its own __new__ may return anything.
+    if cls is not None and not _has_any(cls, responses) and cls.__new__ is _NEW:
         raise _not_a_response(cls)
+    return count
 
 
 def _interface_of_class(cls: type, *, two: bool, three: bool) -> Interface:
