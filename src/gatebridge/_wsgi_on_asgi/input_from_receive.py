@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from io import BufferedIOBase
+from typing import Any
 
 import anyio.lowlevel
 
@@ -73,50 +75,38 @@ def input_from_receive(
     require_int(1, window_bytes=window_bytes)
     require_int(0, or_none=True, max_body_size=max_body_size)
     length, on_demand = promised_body(environ_from_scope(scope), max_body_size)
-    return _fed_input(
-        receive,
-        request=request_line(scope["method"], scope.get("path")),
+    make = partial(
+        _ReceivedInput,
         length=length,
         max_size=max_body_size,
         window_bytes=window_bytes,
         on_demand=on_demand,
+        request=request_line(scope["method"], scope.get("path")),
     )
+    return _fed_input(receive, make)
 
 
 class _ReceivedInput(WsgiInput):
     """A file that can be read by any thread but that of the loop that it was made on."""
 
-    loop_thread: int  # its identity
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as its base class
+        super().__init__(**arguments)
+        self._loop_thread = threading.get_ident()
 
     def _fill(self) -> bool:
         # Also if there is something to read: or else it would depend on the client's pace.
-        if threading.get_ident() == self.loop_thread:
+        if threading.get_ident() == self._loop_thread:
             raise own_thread_error()
         return super()._fill()
 
 
 @asynccontextmanager
 async def _fed_input(
-    receive: Receive,
-    *,
-    request: str,
-    length: int | None,
-    max_size: int | None,
-    window_bytes: int,
-    on_demand: bool,
+    receive: Receive, make: Callable[..., _ReceivedInput]
 ) -> AsyncGenerator[BufferedIOBase, None]:
     """Make a file, and feed it from ``receive`` during the block."""
     wanted = current_loop().new_signal()
-    body = _ReceivedInput(
-        length=length,
-        max_size=max_size,
-        window_bytes=window_bytes,
-        on_demand=on_demand,
-        wake=wanted.set_soon,
-        waiting=nullcontext,
-        request=request,
-    )
-    body.loop_thread = threading.get_ident()
+    body = make(wake=wanted.set_soon, waiting=nullcontext)
 
     async def feed() -> None:
         try:
