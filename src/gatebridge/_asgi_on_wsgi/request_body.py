@@ -28,12 +28,11 @@ class RequestMessages:
     """
 
     __slots__ = (
+        "_cheap",
         "_error",
-        "_expects",
         "_input",
         "_length",
         "_limit",
-        "_maybe_empty",
         "_read_bytes",
         "over",
     )
@@ -57,12 +56,11 @@ class RequestMessages:
         if max_body_size is not None and (self._length or 0) > max_body_size:
             raise _too_large(max_body_size)
         self.over = self._length == 0
-        self._expects = (
-            environ.get("HTTP_EXPECT", "").lower() == "100-continue"
-            and scope["http_version"] != "1.0"
-        )
         # Nothing says that there is a body, and such a method seldom has one.
-        self._maybe_empty = not coded and scope["method"] in ("GET", "HEAD", "OPTIONS")
+        seldom = not coded and scope["method"] in ("GET", "HEAD", "OPTIONS")
+        self._cheap = seldom if self._length is None else self._length <= BLOCK_BYTES
+        if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
+            self._cheap = self._cheap and scope["http_version"] == "1.0"
 
     def read_early(self) -> tuple[bytes, bool] | None:
         """Return the first message's body and whether more follows, if that can be had cheaply.
@@ -77,11 +75,7 @@ class RequestMessages:
         """
         if self.over:
             return b"", False
-        if (
-            self._expects
-            or (self._length is None and not self._maybe_empty)
-            or (self._length or 0) > BLOCK_BYTES
-        ):
+        if not self._cheap:
             return None
         parts: list[bytes] = []
         more = True
