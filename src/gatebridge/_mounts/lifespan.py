@@ -86,7 +86,7 @@ class _Progress:
     def __init__(self) -> None:
         self.lock = threading.Lock()  # of startup and shutdown
         self.settled = False  # started or closed: requests have nothing to do
-        self.failure: LifespanError | None = None  # of the startup
+        self.failed: tuple[str, LifespanError] | None = None  # which one did not start, and why
 
 
 class LivingParts:
@@ -119,10 +119,9 @@ class LivingParts:
         refuse_background_thread()
         progress = self.processes.get()
         with progress.lock:
-            if progress.failure is not None:
-                raise LifespanError(
-                    progress.failure.field, progress.failure.reason
-                ) from progress.failure.__cause__
+            if progress.failed is not None:
+                name, failure = progress.failed
+                raise _named(name, failure) from failure
             if progress.settled and not reopen:
                 return
             for number, (name, app) in enumerate(self.parts):
@@ -132,8 +131,8 @@ class LivingParts:
                     _close_all(self.parts[:number])
                     if not isinstance(exc, LifespanError):
                         raise
-                    progress.failure = _named(name, exc)
-                    raise progress.failure from exc
+                    progress.failed = name, exc
+                    raise _named(name, exc) from exc
             progress.settled = True
 
     def close(self) -> None:
@@ -142,7 +141,7 @@ class LivingParts:
         progress = self.processes.get()
         with progress.lock:
             progress.settled = True
-            progress.failure = None
+            progress.failed = None
             failure = _close_all(self.parts)
         if failure is not None:
             raise failure
