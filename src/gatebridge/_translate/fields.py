@@ -89,9 +89,10 @@ def sent_length(
         GatebridgeError: As `declared_length`.
     """
     length = declared_length(declared, error)
-    if status == 204:
-        return None  # section 8.6
-    return b"0" if status == 205 else length  # section 15.3.6: no content
+    # RFC 9110: no length on 204 (section 8.6), no content on 205 (section 15.3.6).
+    if status in (204, 205):
+        return None if status == 204 else b"0"
+    return length
 
 
 def with_length(
