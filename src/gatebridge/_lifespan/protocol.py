@@ -1,4 +1,4 @@
-"""The lifespan protocol: `Lifespan` is a server's side of it, `answer_lifespan` an application's.
+"""The lifespan protocol as a server speaks it: `Lifespan`.
 
 Source: ASGI lifespan 2.0.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import suppress
 from typing import Any, Literal
 
 import anyio
 
-from gatebridge.errors import AsgiAppError, HostError, LifespanError
-from gatebridge.types import ASGIApplication, LifespanScope, Message, Receive, Send
+from gatebridge.errors import AsgiAppError, LifespanError
+from gatebridge.types import ASGIApplication, LifespanScope, Message
 
 _logger = logging.getLogger("gatebridge")
 
@@ -189,64 +189,3 @@ class Lifespan:
         else:
             raise AsgiAppError("type", f"not an answer to {self._event}: {kind!r:.80}")
         self._answered.set()
-
-
-async def answer_lifespan(
-    receive: Receive, send: Send, life: AbstractAsyncContextManager[object]
-) -> None:
-    """Speak the protocol for a context manager: entered at startup, left at shutdown.
-
-    What it raises at these is reported with the reason; what is no `Exception` is raised as well.
-    What it raises in between is logged and raised.
-
-    Raises:
-        HostError: The server sent another message than is due.
-    """
-    await _receive(receive, "lifespan.startup")
-    try:
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(life)
-            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
-                await _report(send, "lifespan.startup.failed", exc)
-                return
-            await send({"type": "lifespan.startup.complete"})
-            await _receive(receive, "lifespan.shutdown")
-            try:
-                await stack.aclose()
-            except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
-                await _report(send, "lifespan.shutdown.failed", exc)
-                return
-            # Not behind the block: the context manager may suppress what ended that early.
-            await send({"type": "lifespan.shutdown.complete"})
-    except Exception:
-        # Uvicorn takes it for an application that does not speak the protocol, and says no more.
-        _logger.exception("the lifespan ended before lifespan.shutdown")
-        raise
-
-
-async def _receive(receive: Receive, event: str) -> None:
-    message = await receive()
-    if message["type"] != event:
-        raise HostError("type", f"not {event}: {message['type']!r:.80}")
-
-
-async def _report(send: Send, kind: str, exc: BaseException) -> None:
-    if _ends_the_task(exc):
-        raise exc
-    if isinstance(exc, LifespanError):
-        reason = exc.reason  # of an application that has reported it likewise
-    else:
-        reason = f"{type(exc).__name__}: {exc}"
-        _logger.error("%s: %s", kind, reason, exc_info=exc)
-    await send({"type": kind, "message": reason})
-    if not isinstance(exc, Exception):
-        raise exc
-
-
-def _ends_the_task(exc: BaseException) -> bool:
-    if isinstance(exc, GeneratorExit):  # no loop need run any more
-        return True
-    cancelled = anyio.get_cancelled_exc_class()
-    split: Any = getattr(exc, "split", None)  # trio's nurseries make groups of these
-    return isinstance(exc, cancelled) or (split is not None and split(cancelled)[1] is None)

@@ -19,8 +19,8 @@ import anyio.to_thread
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._detect.interface import require_asgi3
 from gatebridge._detect.wrong_server import for_asgi_servers
+from gatebridge._lifespan.answer import answer_lifespan
 from gatebridge._lifespan.manager import LifespanManager
-from gatebridge._lifespan.protocol import answer_lifespan
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 _State = Mapping[str, Any] | None
