@@ -23,9 +23,9 @@ from gatebridge._lifespan.answer import answer_lifespan
 from gatebridge._lifespan.manager import LifespanManager
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
-_State = Mapping[str, Any] | None
+_AddedState = Mapping[str, Any] | None
 LifespanFunction = Callable[
-    [Any], AbstractAsyncContextManager[_State] | AbstractContextManager[_State]
+    [Any], AbstractAsyncContextManager[_AddedState] | AbstractContextManager[_AddedState]
 ]
 
 
@@ -108,12 +108,12 @@ class LifespanShim:
         if failure is not None:  # the context manager suppressed it, but nothing has started
             raise failure
 
-    def _given_lifespan(self) -> AbstractAsyncContextManager[_State]:
+    def _given_lifespan(self) -> AbstractAsyncContextManager[_AddedState]:
         if self._lifespan is None:
             return nullcontext()
         manager = self._lifespan(self.app)
         if hasattr(manager, "__aenter__"):
-            return cast("AbstractAsyncContextManager[_State]", manager)
+            return cast("AbstractAsyncContextManager[_AddedState]", manager)
         if hasattr(manager, "__enter__"):
             return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
         raise TypeError(
@@ -123,7 +123,9 @@ class LifespanShim:
 
 
 @asynccontextmanager
-async def _in_threads(manager: AbstractContextManager[_State]) -> AsyncGenerator[_State, None]:
+async def _in_threads(
+    manager: AbstractContextManager[_AddedState],
+) -> AsyncGenerator[_AddedState, None]:
     """Enter and leave a sync context manager in worker threads: it may take its time."""
     value = await anyio.to_thread.run_sync(manager.__enter__)
     try:
