@@ -87,7 +87,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     if lengths or code == 205:
         raw = sent_length(code, lengths, AsgiAppError)
         length = None if raw is None else raw.decode("ascii")
-        if lengths != [raw]:
+        if lengths != [raw] or code == 205:
             kept = with_length(kept, "content-length", length, at_the_end=code == 205)
     reason = _REASONS.get(code) or f"{code} Unknown"
     return WsgiHead(reason, kept, None if length is None else int(length))

@@ -83,7 +83,7 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
     length: bytes | None = None
     if lengths or code == 205:
         length = sent_length(code, lengths, WsgiAppError)
-        if lengths != [length]:
+        if lengths != [length] or code == 205:
             translated = with_length(translated, b"content-length", length, at_the_end=code == 205)
     head = ResponseHead(code, translated, None if length is None else int(length))
     return _end_to_end(head, hop_by_hop) if hop_by_hop else head
