@@ -278,3 +278,33 @@ except Interrupt:
         anyio_backend,
         says=["lifespan.shutdown", "closed", "interrupted"],
     )
+
+
+def test_ctrl_c_during_a_request_on_trios_own_loop_ends_the_program_not_the_request() -> None:
+    """It comes in the main thread, where the loop runs, and is no error of the application."""
+    run_script(
+        """
+import signal, trio
+from anyio.from_thread import BlockingPortal
+
+async def respond(scope, receive, send):
+    signal.raise_signal(signal.SIGINT)
+    await sending(start(), body(b"ok"))(scope, receive, send)
+
+async def main():
+    async with BlockingPortal() as portal:
+        adapter = AsgiToWsgi(http(respond), portal=portal, lifespan="off")
+        await anyio.to_thread.run_sync(serve, adapter)
+
+try:
+    trio.run(main)
+except BaseException as exc:
+    while isinstance(exc, BaseExceptionGroup):
+        (exc,) = exc.exceptions
+    say(type(exc).__name__)
+""",
+        ("trio", {}),
+        before="try:\n    BaseExceptionGroup\nexcept NameError:\n"
+        "    from exceptiongroup import BaseExceptionGroup\n",
+        says=["ok", "KeyboardInterrupt"],
+    )
