@@ -18,6 +18,7 @@ import os
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,24 @@ async def works_on(stage: Stage, receive: Receive, send: Send) -> None:
     await anyio.sleep_forever()
 
 
+async def asks_for_the_body(stage: Stage, receive: Receive, send: Send) -> None:
+    await send(start())
+    await send(body(b"a", more=True))
+    await send(body(b"b", more=True))
+    assert (await receive())["type"] == "http.disconnect"  # nobody has read for it
+
+
+_receive: ContextVar[Any] = ContextVar("receive")
+
+
+async def keeps_in_its_context_what_it_was_handed(
+    stage: Stage, receive: Receive, send: Send
+) -> None:
+    _receive.set(receive)
+    await send(start())
+    await send(body(b"a"))
+
+
 async def hints(stage: Stage, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.early_hint", "links": [b"</a>"]})
     await stage.gate()
@@ -291,6 +310,7 @@ NORMAL: dict[str, Ending] = {
         sends(START, A, B, None), leaves_after(2), response=b"ab", level=logging.INFO
     ),
     "background work": Ending(sends(START, body(b"a"), None), response=b"a"),
+    "kept in the context": Ending(keeps_in_its_context_what_it_was_handed, response=b"a"),
     "HEAD": Ending(sends(START, A, B, END), host={"method": "HEAD"}),
     "an upload": Ending(reads, host=UPLOAD, response=b"".join(UPLOAD["body"])),
     "an echo": Ending(echoes, host=UPLOAD, response=b"".join(UPLOAD["body"])),
@@ -369,6 +389,10 @@ def _departures() -> Iterator[tuple[str, Ending]]:
         yield f"it {how} an echo", Ending(
             echoes, leaves_after(1, closes=closes), host=UPLOAD, level=info,
             response=UPLOAD["body"][0][:65536],
+        )  # fmt: skip
+        yield f"it {how} although the body is asked for", Ending(
+            asks_for_the_body, leaves_after(1, closes=closes), host=UPLOAD, level=info,
+            response=b"a",
         )  # fmt: skip
         if closes:  # else nobody but the collector closes the file
             yield f"it {how} a file", Ending(sends(START, PATH), leaves_after(0, closes=closes))

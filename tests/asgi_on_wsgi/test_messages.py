@@ -125,6 +125,24 @@ def test_the_error_may_be_let_out(adapt: Adapt, sent: list[Message], bad: Any, n
     assert (host.status, host.body) == (("200 OK", b"a") if begun else (None, b""))
 
 
+@pytest.mark.clause("D-34")
+def test_the_error_does_not_hide_what_the_application_was_at(adapt: Adapt) -> None:
+    """A second start mostly comes from the handling of an error."""
+
+    @http
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        try:
+            raise LookupError
+        except LookupError:
+            await send(start(500))
+
+    with pytest.raises(AsgiAppError) as caught:
+        Host().serve(adapt(app))
+    assert type(caught.value.__context__) is LookupError
+    assert not caught.value.__suppress_context__
+
+
 @pytest.mark.clause("A-CORE-09")
 @pytest.mark.parametrize("streamed", [False, True])
 def test_additional_keys_are_ignored(adapt: Adapt, streamed: bool) -> None:

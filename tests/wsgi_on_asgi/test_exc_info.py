@@ -138,6 +138,24 @@ async def test_sent_means_handed_over_not_on_the_wire() -> None:
 
 
 @pytest.mark.clause("W-SR-19")
+async def test_a_second_call_without_it_does_not_hide_what_the_application_was_at() -> None:
+    """That is how it mostly comes about: an error page without exc_info."""
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [TEXT])
+        try:
+            raise AppError
+        except AppError:
+            start_response("500 Oops", [TEXT])
+        return []
+
+    with pytest.raises(WsgiAppError) as caught:
+        await serve(app)
+    assert type(caught.value.__context__) is AppError
+    assert not caught.value.__suppress_context__
+
+
+@pytest.mark.clause("W-SR-19")
 @pytest.mark.parametrize("absent", [None, (), [], 0, ""])
 async def test_a_falsy_value_counts_as_absent(absent: Any) -> None:
     def app(environ: Environ, start_response: Any) -> list[bytes]:

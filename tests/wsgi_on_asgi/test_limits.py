@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -77,14 +77,18 @@ async def test_an_undeclared_body_over_the_limit_raises_and_is_413(body: list[by
 
 
 @pytest.mark.clause("H-MSG-10", "D-15")
-async def test_it_is_413_also_if_the_application_catches_the_error() -> None:
-    """Nothing was sent, so that the answer is the adapter's."""
+@pytest.mark.parametrize("length", [None, "4", "9"])
+@pytest.mark.parametrize("result", [list, iter])
+async def test_it_is_413_also_if_the_application_catches_the_error(
+    length: str | None, result: Callable[[list[bytes]], Any]
+) -> None:
+    """Nothing was sent, so that the answer is the adapter's, be the application's right or not."""
 
-    def app(environ: Environ, start_response: Any) -> list[bytes]:
+    def app(environ: Environ, start_response: Any) -> Any:
         with pytest.raises(RequestBodyError):
             environ["wsgi.input"].read()
-        start_response("200 OK", [TEXT])
-        return [b"fine"]
+        start_response("200 OK", [TEXT, *([("Content-Length", length)] if length else [])])
+        return result([b"fine"])
 
     host = Host(b"123", b"456", method="POST")
     await host.serve(adapter(app, max_body_size=5))

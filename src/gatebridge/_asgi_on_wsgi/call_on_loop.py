@@ -65,7 +65,7 @@ class Call(ABC):
         self._scope = scope
         self._portal = portal
         self._ended = ended
-        self._context: Context = context_for_thread()
+        self._context: Context | None = context_for_thread()  # until the task has it
         self._task = _NEW
         self._cancel: Callable[[], object] | None = None
 
@@ -86,8 +86,11 @@ class Call(ABC):
             self._end()
             self.lost()
             return
+        # Not kept: what the application puts into its context may lead back here.
+        context, self._context = self._context, None
+        assert context is not None
         self._task = _RUNS
-        cancel = self._portal.spawn(self._run, self._context)
+        cancel = self._portal.spawn(self._run, context)
         if self._task is _RUNS:  # an eager task may have ended by now
             self._cancel = cancel
 

@@ -81,12 +81,12 @@ class HttpCall(Call):
                 break
             if self._body is _MORE:
                 self._body = _ASKED
-                response.tasks.put(ReadPart(self._deliver))
+                response.tasks.put(ReadPart())
             await response.change()
         response.told = True
         return {"type": "http.disconnect"}
 
-    def _deliver(self, part: Part | None) -> None:
+    def deliver(self, part: Part | None) -> None:
         """Be given a part of the body; None if there will be no further one."""
         if part is None:
             self._body = _CUT_SHORT

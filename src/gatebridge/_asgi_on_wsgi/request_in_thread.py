@@ -19,6 +19,7 @@ from typing import NoReturn
 from wsgiref.util import FileWrapper
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
+from gatebridge._asgi_on_wsgi.http_on_loop import HttpCall
 from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
 from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
@@ -209,7 +210,7 @@ class WsgiRequest:
                 finally:
                     del task  # no cycle through the traceback's frames
             if isinstance(task, ReadPart):
-                self._read_part(task)
+                self._read_part()
             elif isinstance(task, OpenFile):
                 file = self._open(task)
                 if file is None:
@@ -251,8 +252,10 @@ class WsgiRequest:
             "response_timeout", f"the application sent nothing for {self._timeout:g} seconds"
         )
 
-    def _read_part(self, task: ReadPart) -> None:
+    def _read_part(self) -> None:
         """Read a part of the body for the application."""
+        call = self._call
+        assert isinstance(call, HttpCall)
         assert self._body is not None
         part: Part | None = None
         try:
@@ -263,10 +266,10 @@ class WsgiRequest:
             if exc.status == 413 and self._state is _WAITS:
                 self._refusal = exc
                 raise
-            _logger.debug("%s: %s", self._call, exc)
+            _logger.debug("%s: %s", call, exc)
         except Exception as exc:  # noqa: BLE001 - how it says that the client left is its affair
-            _logger.debug("%s: wsgi.input raised %.200r", self._call, exc)
-        self._handle.call_soon(partial(task.deliver, part))
+            _logger.debug("%s: wsgi.input raised %.200r", call, exc)
+        self._handle.call_soon(partial(call.deliver, part))
 
     def _open(self, task: OpenFile) -> BufferedReader | None:
         """Open the file of a response, or tell the application why not."""

@@ -177,10 +177,10 @@ class Response:
 
     def _stage_after(self, step: Step, kind: str) -> Stage:
         """Return where a step leads to, if this is the time for it."""
-        try:
-            return AFTER[self.stage, step]
-        except KeyError:
-            raise _out_of_order(kind, self.stage, step) from None
+        stage = AFTER.get((self.stage, step))
+        if stage is None:  # no KeyError: the application may be at an error of its own
+            raise _out_of_order(kind, self.stage, step)
+        return stage
 
     def _begin(self, body: bytes, step: Step) -> None:
         """Let the thread begin the response."""

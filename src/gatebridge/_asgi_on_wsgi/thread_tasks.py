@@ -5,7 +5,6 @@ The tasks of one request go through a queue; the thread answers by callbacks on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from io import BufferedReader
 from typing import NamedTuple, TypeAlias
 
@@ -24,9 +23,7 @@ class Begin(NamedTuple):
 
 
 class ReadPart(NamedTuple):
-    """Read the next part of the request's body; None says that there will be none."""
-
-    deliver: Callable[[Part | None], None]
+    """Read the next part of the request's body, and deliver it to the call."""
 
 
 class OpenFile(NamedTuple):

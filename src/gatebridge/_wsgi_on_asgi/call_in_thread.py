@@ -27,6 +27,7 @@ from gatebridge._protocol.order import (
     HEAD,
     NO_HEAD,
     OTHER_HEAD,
+    SEND_HEAD,
     Step,
 )
 from gatebridge._translate.head_from_wsgi import ResponseHead, head_from_wsgi, header_value
@@ -151,10 +152,10 @@ class WsgiCall:
 
     def _advance(self, step: Step) -> None:
         """Take a step, if this is the time for it."""
-        try:
-            self.stage = AFTER[self.stage, step]
-        except KeyError:
-            raise _out_of_order(step) from None
+        stage = AFTER.get((self.stage, step))
+        if stage is None:  # no KeyError: the application may be at an error of its own
+            raise _out_of_order(step)
+        self.stage = stage
 
     def _treat_hop_by_hop(self, head: ResponseHead) -> None:
         """Ask the server to close the connection if its protocol has that, and log the rest."""
@@ -178,12 +179,14 @@ class WsgiCall:
     def _write(self, block: bytes, /) -> None:
         """Send a block; it has gone out or is buffered when this returns (PEP 3333)."""
         _check_block(block)
-        if self.stage is not COMPLETE:
-            self._send_block(block)
-        elif block and self._length is UNKNOWN:
-            self._advance(BLOCK)  # which it cannot
-        else:
+        if self.stage is COMPLETE:
+            if block and self._length is UNKNOWN:
+                raise _out_of_order(BLOCK)
             self._length.take(block)
+        elif self._length is not NO_CONTENT:
+            self._send_block(block)
+        elif start := self._start_if_due():
+            self._put(start, b"", SEND_HEAD)
         missing = self._length.missing
         if missing is not None and missing < 0:
             raise wrong_length(WsgiAppError, missing)
@@ -204,6 +207,8 @@ class WsgiCall:
         for item in _iterate(result):
             block = _check_block(item)
             if block:
+                if self._length is NO_CONTENT:
+                    break
                 if self.stage is not COMPLETE:
                     self._send_block(block)
                 if self.stage is COMPLETE:
@@ -212,28 +217,29 @@ class WsgiCall:
 
     def _send_block(self, block: bytes) -> None:
         """Send one block, no further than the declared length."""
+        start = self._start_if_due()
         block = self._length.take(block)
-        self._put(block, END if self._length.reached else BLOCK)
+        self._put(start, block, END if self._length.reached else BLOCK)
 
     def _end(self) -> None:
         """Complete the response, if it is as long as declared."""
         if self.stage is COMPLETE:
             return
+        start = self._start_if_due()
         if missing := self._length.missing:
             raise wrong_length(WsgiAppError, missing)
-        self._put(b"", END)
+        self._put(start, b"", END)
 
-    def _put(self, block: bytes, step: Step) -> None:
-        message = self._start() if self.stage <= HEAD else None
+    def _put(self, start: HTTPResponseStartMessage | None, block: bytes, step: Step) -> None:
         self._advance(step)
-        self._channel.put(block, message=message, last=step is END)
+        self._channel.put(block, message=start, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
         for block in blocks:
             _check_block(block)
         body = b"".join(blocks)
-        head = self._require_head()
+        start, head = self._start(), self._require_head()
         if self._length is NO_CONTENT:
             body = b""
         elif head.length is None:
@@ -243,7 +249,6 @@ class WsgiCall:
                 raise wrong_length(WsgiAppError, head.length - len(body))
             body = body[: head.length]
             self._cut_off_surplus()
-        start = self._start()
         self._advance(END)
         self.whole = start, {"type": "http.response.body", "body": body, "more_body": False}
 
@@ -280,6 +285,9 @@ class WsgiCall:
         head = self._require_head()
         if head.length is not None:
             self._notices.surplus_cut_off(self._scope, head.length)
+
+    def _start_if_due(self) -> HTTPResponseStartMessage | None:
+        return self._start() if self.stage <= HEAD else None
 
     def _start(self) -> HTTPResponseStartMessage:
         """Return the message of the head, which is about to go out."""
