@@ -229,7 +229,7 @@ def test_the_channel_keeps_bytes_and_order(
         channel.put(block)
         taken += channel.take()[0] if take else []
     channel.put(last=True) if ends else None
-    channel.finish()
+    channel.worker_done()
     messages, finished = channel.take()
     taken += messages
     assert finished
@@ -270,9 +270,9 @@ def test_a_channel_can_be_closed_while_the_same_thread_works_at_it() -> None:
 
     def close() -> None:
         with channel._lock:
-            channel.close()
+            channel.drop()
 
     thread = threading.Thread(target=close, daemon=True)
     thread.start()
     thread.join(HANG)
-    assert channel.presence >= Presence.CLOSED
+    assert channel.client >= Presence.CLOSED

@@ -196,7 +196,7 @@ class WsgiCall:
         links = [header_value("link", value) for name, value in headers if name.lower() == "link"]
         if links:
             message: HTTPSendMessage = {"type": "http.response.early_hint", "links": links}
-            self._channel.put(message=message, hint=True)
+            self._channel.put_hint(message)
 
     # --- the response -----------------------------------------------------------------------------
 
@@ -232,7 +232,7 @@ class WsgiCall:
 
     def _put(self, start: HTTPResponseStartMessage | None, block: bytes, step: Step) -> None:
         self._advance(step)
-        self._channel.put(block, message=start, last=step is END)
+        self._channel.put(block, start=start, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
@@ -272,7 +272,7 @@ class WsgiCall:
                 if message is not None and count:
                     start = self._start()
                     self._advance(FILE)
-                    self._channel.put(message=start)
+                    self._channel.put(start=start)
                     self._channel.put_file(message)
                     return
         if self.stage is not COMPLETE and self._length is not NO_CONTENT:

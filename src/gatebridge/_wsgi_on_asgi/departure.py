@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
+from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._protocol.presence import HERE
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.types import DisconnectFlag
@@ -38,19 +39,19 @@ class DepartureFlag(DisconnectFlag):
 
     Args:
         channel: That of the request's response, which is told of the departure.
-        watch: Begins to watch, if nobody does.
+        loop: The handle of the event loop that the request runs on.
     """
 
-    __slots__ = ("_channel", "_watch")
+    __slots__ = ("_channel", "_loop")
 
-    def __init__(self, channel: ResponseChannel, watch: Callable[[], object]) -> None:
+    def __init__(self, channel: ResponseChannel, loop: LoopHandle) -> None:
         self._channel = channel
-        self._watch = watch
+        self._loop = loop
 
     def is_set(self) -> bool:
         """Return whether the client is gone."""
         self._watch()
-        return self._channel.presence is not HERE
+        return self._channel.client is not HERE
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the client is gone; meanwhile the thread does not count against ``threads``.
@@ -63,3 +64,9 @@ class DepartureFlag(DisconnectFlag):
         """
         self._watch()
         return self._channel.wait_departed(timeout)
+
+    def _watch(self) -> None:
+        if self._channel.client is HERE:
+            self._channel.watch()
+            if self._loop.is_closed():
+                self._channel.loop_ended()

@@ -1,41 +1,34 @@
-"""One HTTP request of `WsgiToAsgi`, from the first `receive` to the last `send`.
+"""One HTTP request of `WsgiToAsgi` on the event loop, from `receive` to `send`.
 
-Two parties meet here: the ASGI call, which receives, sends and watches for the client's departure,
-and one worker thread, in which the application runs (`WsgiCall`). Response messages go from the
-worker to the loop through a `ResponseChannel`; a body that is not at hand at once goes the other
-way through a `WsgiInput`; a body to be spooled is read from there by the worker, before it calls
-the application. Whatever happens, the worker's last act is `finish`, and the call's last act is to
-release both.
+Two parties meet here: this, the ASGI call, and the worker's job, which runs the application in its
+thread. Response messages go from the worker to the loop through a `ResponseChannel`; a body that
+does not come as one message goes the other way through a `WsgiInput`. The worker's last act is to
+record in the channel that it is done, the call's last act to end both.
 """
 
 from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 import anyio
 
 from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
-from gatebridge._concurrency.thread_context import context_for_thread
 from gatebridge._protocol.order import HEAD
-from gatebridge._protocol.presence import CLOSED, HERE, LOST
+from gatebridge._protocol.presence import CLOSED
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
-from gatebridge._translate.text import request_line
-from gatebridge._wsgi_on_asgi.call_in_thread import WsgiCall
-from gatebridge._wsgi_on_asgi.departure import DepartureFlag
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
+from gatebridge._wsgi_on_asgi.job_in_thread import WorkerJob
 from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.refusal import send_refusal
-from gatebridge._wsgi_on_asgi.response_channel import ALL, LAST, ResponseChannel
-from gatebridge._wsgi_on_asgi.spool import spool
+from gatebridge._wsgi_on_asgi.response_channel import DONE, WHOLE, ResponseChannel
 from gatebridge.errors import (
     ClientDisconnected,
     HostError,
     RequestError,
-    WsgiAppError,
 )
 from gatebridge.types import (
     Receive,
@@ -71,12 +64,11 @@ class Limits(NamedTuple):
 
 
 class AsgiRequest:
-    """The state of one request, shared by the ASGI call and its worker; the worker's job.
+    """The ASGI call of one request: it receives, sends, and watches for the client's departure.
 
     Args:
         app: The application.
-        environ: Complete but for ``wsgi.input``, a computed length, ``wsgi.early_hints`` and
-            ``gatebridge.disconnected``.
+        environ: Complete but for ``wsgi.input``, and for what `WorkerJob` adds.
         pool: Where the application runs.
         limits: What the request may take.
         scope: As the server gave it, like ``receive`` and ``send``.
@@ -85,19 +77,11 @@ class AsgiRequest:
     """
 
     __slots__ = (
-        "_app",
-        "_call",
-        "_called",
         "_channel",
-        "_context",
-        "_environ",
-        "_errors",
-        "_extensions",
         "_failure",
         "_input",
-        "_left",
+        "_job",
         "_limits",
-        "_loop",
         "_pool",
         "_queued",
         "_receive",
@@ -105,8 +89,6 @@ class AsgiRequest:
         "_scope",
         "_send",
         "_sends",
-        "_spools",
-        "_watches",
     )
 
     def __init__(
@@ -122,32 +104,30 @@ class AsgiRequest:
         server_sends_files: bool,
         notices: Notices,
     ) -> None:
-        self._app = app
-        self._environ = environ
         self._pool = pool
         self._limits = limits
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._loop = current_loop()
-        self._sends = self._loop.new_signal()  # there is something to send, or the worker is done
-        self._receives = self._loop.new_signal()  # there is a reason to receive
-        self._queued = False  # it had to wait for a thread
-        self._called = False  # the application was
-        self._watches = False  # there is a reason to receive after the body
+        loop = current_loop()
+        self._sends = loop.new_signal()  # there is something to send, or the worker is done
+        self._receives = loop.new_signal()  # there is a reason to receive
         self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
-        self._input: WsgiInput | None = None  # if the body was not at hand as a whole
-        self._spools = False  # the worker reads all of it before it calls the application
-        self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
-        files = self._extensions if server_sends_files else ()
-        self._call = WsgiCall(self._channel, scope, files, notices)
-        self._context = context_for_thread()
-        self._errors: list[BaseException] = []  # what the worker raised: at most one
+        self._job = WorkerJob(
+            app,
+            environ,
+            scope,
+            server_sends_files=server_sends_files,
+            channel=self._channel,
+            loop=loop,
+            notices=notices,
+        )
+        self._input: WsgiInput | None = None  # if the body did not come as one message
+        self._queued = False  # the job had to wait for a thread
         self._failure: BaseException | None = None  # what the server's callables raised
-        self._left = False  # the ASGI call has ended, or is about to
 
     def __str__(self) -> str:
-        return request_line(self._scope["method"], self._scope["path"])
+        return str(self._job)
 
     # --- on the event loop ------------------------------------------------------------------------
 
@@ -162,7 +142,7 @@ class AsgiRequest:
         try:
             await self._serve()
         except Exception as exc:
-            phase = "after" if self._call.stage > HEAD else "before"
+            phase = "after" if self._job.call.stage > HEAD else "before"
             name = type(exc).__qualname__  # the server logs the rest
             _logger.info("%s: %s %s the response had begun", self, name, phase)
             raise
@@ -175,7 +155,7 @@ class AsgiRequest:
             if not await self._receive_first():
                 self._log_departure()
                 return
-            starts_now = self._pool.submit(self)
+            starts_now = self._pool.submit(self._job)
         except RequestError as exc:
             await send_refusal(self._scope, self._send, exc.status, str(exc))
             return
@@ -188,7 +168,7 @@ class AsgiRequest:
             # Nearly every request: the body is here, and the response soon comes in one piece.
             done = False
             if not starts_now:
-                self._queued = self._watches = True
+                self._queued = self._channel.watched = True
             if self._input is None or self._input.complete:
                 await self._sends.wait(
                     _UNWATCHED_SECONDS if starts_now else _UNWATCHED_QUEUED_SECONDS
@@ -199,17 +179,17 @@ class AsgiRequest:
                     group.start_soon(_without_traceback, self._receive_rest)
                     await self._send_response()
                     group.cancel_scope.cancel()
-            if self._errors or self._channel.presence >= CLOSED:
+            if self._job.errors or self._channel.client >= CLOSED:
                 await self._conclude()
         finally:
             self._leave()
 
     async def _receive_first(self) -> bool:
         """Take what is there of the body before the thread hop; False if the client has left."""
-        environ, (window_bytes, max_size, spool_bodies) = self._environ, self._limits
-        length, on_demand = promised_body(environ, max_size)
-        self._spools = spool_bodies and length is None
-        if self._spools and max_size is None:
+        job, (window_bytes, max_size, spool_bodies) = self._job, self._limits
+        length, on_demand = promised_body(job.environ, max_size)
+        spools = spool_bodies and length is None
+        if spools and max_size is None:
             max_size = _SPOOLED_BYTES
         part = None
         if not on_demand:
@@ -219,12 +199,13 @@ class AsgiRequest:
             body, more_body = part
             whole = not more_body and (length is None or length == len(body))
             if whole and (max_size is None or len(body) <= max_size):
-                if self._spools:
-                    self._spools = False
-                    self._declare(environ, len(body))
-                environ["wsgi.input"] = io.BytesIO(body)
+                if spools:
+                    job.declare(len(body))
+                job.environ["wsgi.input"] = io.BytesIO(body)
                 return True
-        self._input = environ["wsgi.input"] = WsgiInput(
+        if spools:
+            job.spool_bytes = window_bytes
+        self._input = job.body = job.environ["wsgi.input"] = WsgiInput(
             length=length,
             max_size=max_size,
             window_bytes=window_bytes,
@@ -253,7 +234,7 @@ class AsgiRequest:
         while True:
             messages, finished = channel.take()
             for message in messages:
-                if channel.presence >= CLOSED:
+                if channel.client >= CLOSED:
                     break
                 try:
                     await self._send(message)
@@ -264,11 +245,11 @@ class AsgiRequest:
                         self._fail(exc)
             if finished:
                 return True
-            if channel.has < ALL and (messages or if_complete):
-                self._watches = True
-                if self._call.stage > HEAD and self._input is not None:
+            if channel.progress < WHOLE and (messages or if_complete):
+                channel.watched = True
+                if self._job.call.stage > HEAD and self._input is not None:
                     self._input.release()
-            if if_complete and self._watches:
+            if if_complete and channel.watched:
                 return False
             if not messages:
                 await self._sends.wait()
@@ -295,12 +276,12 @@ class AsgiRequest:
     async def _conclude(self) -> None:
         """Raise what there is to raise; answer what there is to answer."""
         error, self._failure = self._failure, None
-        if error is None and self._errors:
-            error = self._errors.pop()
+        if error is None and self._job.errors:
+            error = self._job.errors.pop()
         try:
-            if self._channel.presence >= CLOSED and (error is None or wsgi_app_lost_client(error)):
+            if self._channel.client >= CLOSED and (error is None or wsgi_app_lost_client(error)):
                 self._log_departure(error)
-            elif isinstance(error, RequestError) and self._call.stage <= HEAD:
+            elif isinstance(error, RequestError) and self._job.call.stage <= HEAD:
                 await send_refusal(self._scope, self._send, error.status, str(error))
             elif error is not None:
                 raise error
@@ -308,7 +289,7 @@ class AsgiRequest:
             del error  # no cycle through the traceback's frames
 
     def _log_departure(self, error: BaseException | None = None) -> None:
-        if not self._called:
+        if not self._job.called:
             _logger.info("%s: the client left before the application was called", self)
             return
         own = error is not None and type(error) is not ClientDisconnected
@@ -319,17 +300,17 @@ class AsgiRequest:
         if not self._channel.delivered:
             self._disconnect()
             return
-        self._channel.depart()  # a client that has its response may leave
+        self._channel.client_left()  # a client that has its response may leave
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
 
     def _disconnect(self) -> None:
         """The client is gone: nothing more is sent, and the application's next step notices."""
-        self._channel.close()
+        self._channel.drop()
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
-        if self._queued and self._pool.withdraw(self):
-            self._channel.finish()
+        if self._queued and self._pool.withdraw(self._job):
+            self._channel.worker_done()
 
     def _fail(self, error: Exception) -> None:
         """The server's own callable failed: as if the client were gone, but raised at the end."""
@@ -340,101 +321,15 @@ class AsgiRequest:
 
     def _leave(self) -> None:
         """End the ASGI call's part, whether the worker is done or not (cancellation)."""
-        self._left = True
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
-        self._channel.leave()
-        if self._channel.has is not LAST:
+        self._channel.call_ended()
+        if self._channel.progress is not DONE:
             self._disconnect()
-        elif self._watches:  # looked at after the flags were set, so that nobody waits unseen
-            self._channel.close()
-        if self._errors:
-            self._log_lost_error()
-
-    # --- in the worker's thread -------------------------------------------------------------------
-
-    def __call__(self) -> Callable[[], object]:
-        """Run the application; the job of a worker."""
-        environ = self._environ
-        del self._environ  # it leads back here by what is now put into it
-        try:
-            if self._queued and self._loop.is_closed():  # while this waited for a thread
-                self._channel.lose()
-            elif self._channel.presence < CLOSED:
-                environ["gatebridge.disconnected"] = DepartureFlag(self._channel, self._watch)
-                hints = "http.response.early_hint" in self._extensions
-                if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
-                    environ["wsgi.early_hints"] = self._call.early_hints
-                if self._spools:
-                    self._run_spooled(environ)
-                else:
-                    self._run(environ, self._input)
-        except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
-            self._errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
-        except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
-            self._errors.append(_wrapped(exc))
-        if self._call.close_error is not None:
-            error, self._call.close_error = self._call.close_error, None
-            if not wsgi_app_lost_client(error):
-                _logger.error("%s: close() failed after another error", self, exc_info=error)
-            del error  # no cycle through the traceback's frames
-        if self._left:
-            self._log_lost_error()
-        return self._finish
-
-    def _run(self, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
-        self._called = True
-        self._context.run(self._call.run, self._app, environ, body)
-
-    def _run_spooled(self, environ: WSGIEnvironment) -> None:
-        """Read the whole body, then run the application with it, unless the client has left."""
-        assert self._input is not None
-        file, length = spool(self._input, self._limits.window_bytes)
-        try:
-            if self._channel.presence < CLOSED:
-                environ["wsgi.input"] = file
-                self._declare(environ, length)
-                self._run(environ, None)
-        finally:
-            file.close()
-
-    def _declare(self, environ: WSGIEnvironment, length: int) -> None:
-        """Set the length of a spooled body, if the request has one (D-13)."""
-        if length or any(
-            name.lower() == b"transfer-encoding" for name, _ in self._scope.get("headers") or ()
-        ):
-            environ["CONTENT_LENGTH"] = str(length)
-
-    def _finish(self) -> None:
-        """Hand over the end; the worker's last act."""
-        self._channel.finish(self._call.whole)
-        if self._channel.presence is LOST and not self._left:
-            _logger.info("%s: the event loop has ended", self)
-        if (
-            self._left
-            or self._channel.presence is LOST
-            or (self._errors and self._loop.is_closed())
-        ):
-            self._log_lost_error()
-
-    def _watch(self) -> None:
-        """Watch for the client's departure from now on, if nobody does."""
-        if self._channel.presence is not HERE:
-            return
-        if not self._watches:
-            self._watches = True
-            self._sends.set_soon()
-        if self._loop.is_closed():
-            self._channel.lose()
-
-    def _log_lost_error(self) -> None:
-        """Log what the application raised when there is nobody left to raise it to."""
-        try:
-            error = self._errors.pop()
-        except IndexError:
-            return
-        if not wsgi_app_lost_client(error):
-            _logger.error("%s: failed after its request had ended", self, exc_info=error)
+        elif self._channel.watched:  # the application sets it before it waits for the departure
+            self._channel.drop()
+        if self._job.errors:
+            self._job.log_lost_error()
 
 
 async def _without_traceback(function: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -451,9 +346,3 @@ async def _without_traceback(function: Callable[[], Coroutine[Any, Any, None]]) 
         raise
     except BaseException as exc:  # noqa: BLE001 - raised again
         raise exc.with_traceback(None)  # noqa: B904 - from itself
-
-
-def _wrapped(exc: BaseException) -> WsgiAppError:
-    error = WsgiAppError("application", f"raised {type(exc).__name__}, which may not leave it")
-    error.__cause__ = exc
-    return error

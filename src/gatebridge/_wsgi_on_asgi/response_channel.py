@@ -22,32 +22,31 @@ from gatebridge.errors import ClientDisconnected
 from gatebridge.types import HTTPSendMessage
 
 
-class Put(IntEnum):
+class Progress(IntEnum):
     """What the worker has put in. It only advances."""
 
     HINTS = 0
     """Nothing but hints, if anything."""
-    SOME = 1
-    """A part of the response."""
-    ALL = 2
-    """The whole response; it is perhaps not yet sent."""
-    LAST = 3
-    """All that it will ever put in: the worker is done, perhaps without a whole response."""
+    PART = 1
+    WHOLE = 2
+    """The whole response, which is perhaps not sent yet."""
+    DONE = 3
+    """All that the worker will ever put in; it has ended, perhaps without a whole response."""
 
 
-HINTS, SOME, ALL, LAST = Put
+HINTS, PART, WHOLE, DONE = Progress
 
 
 class _Loop(Enum):
-    """What the loop's side does about the channel."""
+    """What the loop's side is doing."""
 
     WAITS = "it has to be woken"
     COMES = "it was woken, or has nothing more to take"
     SENDS = "it sends what it took, so that files must stay open"
-    GONE = "it sends nothing more"
+    ENDED = "it sends nothing more"
 
 
-_WAITS, _COMES, _SENDS, _GONE = _Loop
+_WAITS, _COMES, _SENDS, _ENDED = _Loop
 
 
 class ResponseChannel:
@@ -60,8 +59,9 @@ class ResponseChannel:
         waiting: Makes a context manager that the worker waits in.
 
     Attributes:
-        has: What the worker has put in.
-        presence: Who takes it.
+        progress: What the worker has put in.
+        client: Whether somebody takes it.
+        watched: Whether the loop's side is to notice a departure as soon as it can.
         delivered: Whether everything was taken, so that a departure takes nothing from the client.
     """
 
@@ -75,9 +75,10 @@ class ResponseChannel:
         "_wake",
         "_window",
         "_window_bytes",
+        "client",
         "delivered",
-        "has",
-        "presence",
+        "progress",
+        "watched",
     )
 
     def __init__(
@@ -97,63 +98,37 @@ class ResponseChannel:
         self._window: Window | None = None  # that of the blocks; few responses have one that waits
         self._loop = _WAITS
         self._gate: Gate | None = None  # made when somebody has to wait
-        self.has = HINTS
-        self.presence = HERE
+        self.progress = HINTS
+        self.client = HERE
+        self.watched = False
         self.delivered = False
 
     # --- the worker's side ------------------------------------------------------------------------
 
     def put(
-        self,
-        block: bytes = b"",
-        *,
-        message: HTTPSendMessage | None = None,
-        last: bool = False,
-        completes: bool = False,
-        hint: bool = False,
+        self, block: bytes = b"", *, start: HTTPSendMessage | None = None, last: bool = False
     ) -> None:
-        """Add a message, then a block of the body; wait first while the window is full.
+        """Add the start of the response, if it is due, and a block of the body.
+
+        This waits first while the window is full.
 
         Args:
             block: Bytes of the body; empty for none.
-            message: One that goes before the block: the start, a hint, or a file.
+            start: The message that goes before the block.
             last: Whether the body is complete with this block.
-            completes: Whether it is complete with this message, a file.
-            hint: Whether the message goes before the start; it is dropped if it comes too late.
 
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
         """
-        must_wake = False
-        while True:
-            with self._lock:
-                if hint and self.has is not HINTS:
-                    return
-                self._require_open()
-                if self._window is None or not self._window.is_full:
-                    if not hint:
-                        self.has = ALL if last or completes else SOME
-                    self._add(block, message, last=last)
-                    must_wake = self._must_wake()
-                    break
-                gate, barrier = self._shut()
-            if not gate.wait(barrier):  # opened by take or close
-                self.lose()
-        if must_wake and not self._wake():
-            self.lose()
+        self._put(start, block, WHOLE if last else PART, ends=last)
 
-    def _add(self, block: bytes, message: HTTPSendMessage | None, *, last: bool) -> None:
-        if message is not None:
-            if self._blocks:
-                self._end_message(more_body=True)
-            self._messages.append(message)
-        if block:
-            if self._window is None:
-                self._window = Window(self._window_bytes)
-            self._window.put(len(block))
-            self._blocks.append(block)
-        if last:
-            self._end_message(more_body=False)
+    def put_hint(self, message: HTTPSendMessage) -> None:
+        """Add a message that goes before the start; drop it if it comes too late for that.
+
+        Raises:
+            ClientDisconnected: As `put`.
+        """
+        self._put(message, b"", HINTS)
 
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
@@ -164,45 +139,89 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone.
         """
-        self.put(message=message, completes=True)
+        self._put(message, b"", WHOLE)
         while True:
             with self._lock:
-                if self._loop is not _SENDS or self.presence is LOST:
+                if self._loop is not _SENDS or self.client is LOST:
                     self._require_open()
                 if self._loop is _WAITS:  # it comes back for more only after it has sent
                     return
                 gate, barrier = self._shut()
             if not gate.wait(barrier):
-                self.lose()
+                self.loop_ended()
 
-    def finish(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
-        """Say that the worker is done with the request; always its last call.
+    def _put(
+        self,
+        message: HTTPSendMessage | None,
+        block: bytes,
+        progress: Progress,
+        *,
+        ends: bool = False,
+    ) -> None:
+        must_wake = False
+        while True:
+            with self._lock:
+                if progress is HINTS and self.progress is not HINTS:
+                    return
+                self._require_open()
+                if self._window is None or not self._window.is_full:
+                    self.progress = max(self.progress, progress)
+                    self._add(message, block, ends=ends)
+                    must_wake = self._must_wake()
+                    break
+                gate, barrier = self._shut()
+            if not gate.wait(barrier):  # opened by take or drop
+                self.loop_ended()
+        if must_wake and not self._wake():
+            self.loop_ended()
+
+    def _add(self, message: HTTPSendMessage | None, block: bytes, *, ends: bool) -> None:
+        if message is not None:
+            if self._blocks:
+                self._end_message(more_body=True)
+            self._messages.append(message)
+        if block:
+            if self._window is None:
+                self._window = Window(self._window_bytes)
+            self._window.put(len(block))
+            self._blocks.append(block)
+        if ends:
+            self._end_message(more_body=False)
+
+    def worker_done(self, messages: Sequence[HTTPSendMessage] = ()) -> None:
+        """Record that the worker is done with the request; always its last call.
 
         Args:
             messages: A whole response to send with it, in one wake. Hints may have gone before,
                 but nothing of the body; and it does not wait for a place.
         """
         with self._lock:
-            if self.presence < CLOSED:
+            if self.client < CLOSED:
                 self._messages.extend(messages)
-            self.has = LAST
+            self.progress = DONE
             must_wake = self._must_wake()
         if must_wake and not self._wake():
-            self.lose()
+            self.loop_ended()
+
+    def watch(self) -> None:
+        """Let the loop's side notice a departure as soon as it can."""
+        if not self.watched:
+            self.watched = True
+            self._wake()
 
     def wait_departed(self, timeout: float | None) -> bool:
         """Wait until the client is gone; return whether it is after ``timeout`` seconds."""
         deadline = time.monotonic() + (math.inf if timeout is None else timeout)
         while True:
             with self._lock:
-                if self.presence is not HERE:
+                if self.client is not HERE:
                     return True
                 gate, barrier = self._shut()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if not gate.wait(barrier, left):
-                self.lose()
+                self.loop_ended()
 
     def _shut(self) -> tuple[Gate, threading.Lock]:
         if self._gate is None:
@@ -217,9 +236,9 @@ class ResponseChannel:
         return True
 
     def _require_open(self) -> None:
-        if self.has is LAST:
+        if self.progress is DONE:
             raise ClientDisconnected("write", "the request is over")
-        if self.presence >= CLOSED:
+        if self.client >= CLOSED:
             raise ClientDisconnected("write")
 
     def _end_message(self, *, more_body: bool) -> None:
@@ -230,9 +249,9 @@ class ResponseChannel:
         body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         self._messages.append({"type": "http.response.body", "body": body, "more_body": more_body})
 
-    def lose(self) -> None:
-        """Say that the loop has ended."""
-        self._end(LOST)
+    def loop_ended(self) -> None:
+        """Drop what is here: the event loop has ended."""
+        self._drop(LOST)
 
     # --- the loop's side --------------------------------------------------------------------------
 
@@ -247,8 +266,8 @@ class ResponseChannel:
             if self._blocks:
                 self._end_message(more_body=True)
             messages, self._messages = self._messages, []
-            finished = self.has is LAST
-            self.delivered = self.has >= ALL
+            finished = self.progress is DONE
+            self.delivered = self.progress >= WHOLE
             if messages:
                 self._loop = _SENDS
             else:
@@ -257,26 +276,35 @@ class ResponseChannel:
                 self._gate.open()
         return messages, finished
 
-    def depart(self) -> None:
-        """Say that the client is gone; what it has not yet taken may still be sent."""
+    def client_left(self) -> None:
+        """Record that the client is gone. What is here may still be sent."""
         with self._lock:
             self._advance(LEFT)
 
-    def leave(self) -> None:
-        """Say that nothing is taken or sent any more; `close` follows if somebody may wait."""
-        self._loop = _GONE
-        self.presence = max(self.presence, CLOSED)
+    @property
+    def ended(self) -> bool:
+        """Whether the loop's side has called `call_ended`."""
+        return self._loop is _ENDED
 
-    def close(self) -> None:
-        """Drop what is here and let each later `put` raise."""
-        self._end(CLOSED)
+    def call_ended(self) -> None:
+        """Record that the loop's side takes and sends nothing more.
 
-    def _end(self, presence: Presence) -> None:
+        Without the lock, which costs, so that it does not end a wait: `drop` follows if there may
+        be one. A `LOST` that this overwrites is not looked at once the call has ended.
+        """
+        self._loop = _ENDED
+        self.client = max(self.client, CLOSED)
+
+    def drop(self) -> None:
+        """Drop what is here, and let each later `put` raise."""
+        self._drop(CLOSED)
+
+    def _drop(self, client: Presence) -> None:
         with self._lock:
             self._messages, self._blocks, self._window = [], [], None
-            self._advance(presence)
+            self._advance(client)
 
-    def _advance(self, presence: Presence) -> None:
-        self.presence = max(self.presence, presence)
+    def _advance(self, client: Presence) -> None:
+        self.client = max(self.client, client)
         if self._gate is not None:
             self._gate.open()
