@@ -11,7 +11,7 @@ from gatebridge._protocol.order import AFTER, Stage, Step
 # A second statement of the rules: at which stages each step is right.
 RIGHT_AT = {
     Step.GIVE_HEAD: {Stage.NO_HEAD},
-    Step.OTHER_HEAD: {Stage.NO_HEAD, Stage.HEAD},
+    Step.REPLACE_HEAD: {Stage.NO_HEAD, Stage.HEAD},
     Step.SEND_HEAD: {Stage.HEAD},
     Step.BLOCK: {Stage.HEAD, Stage.HEAD_SENT, Stage.BODY},
     Step.END: {Stage.HEAD, Stage.HEAD_SENT, Stage.BODY},
@@ -19,7 +19,7 @@ RIGHT_AT = {
 }
 LEADS_TO = {
     Step.GIVE_HEAD: Stage.HEAD,
-    Step.OTHER_HEAD: Stage.HEAD,
+    Step.REPLACE_HEAD: Stage.HEAD,
     Step.SEND_HEAD: Stage.HEAD_SENT,
     Step.BLOCK: Stage.BODY,
     Step.END: Stage.COMPLETE,

@@ -8,18 +8,22 @@ from gatebridge._protocol.window import BLOCK_OVERHEAD, Window
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 1000])
-def test_it_is_full_at_its_size_and_half_empty_at_half_of_it(size: int) -> None:
+def test_who_waits_at_a_full_window_is_woken_once_when_half_of_it_is_free(size: int) -> None:
     window = Window(size + BLOCK_OVERHEAD)
-    assert (window.is_full, window.is_half_empty) == (False, True)
+    assert not window.must_wait()
     window.put(size)
-    assert (window.is_full, window.is_half_empty) == (True, False)
-    window.take(1, blocks=0)
-    assert not window.is_full
+    assert window.must_wait()
     half = (size + BLOCK_OVERHEAD) // 2
-    window.take(window.on_their_way - half - 1, blocks=0)
-    assert not window.is_half_empty
-    window.take(1, blocks=0)
-    assert window.is_half_empty
+    assert window.take(window.on_their_way - half - 1, blocks=0) is False
+    assert window.take(1, blocks=0) is True
+    assert window.take(1, blocks=0) is False
+    assert not window.must_wait()
+
+
+def test_who_does_not_wait_is_not_woken() -> None:
+    window = Window(10)
+    window.put(1000)
+    assert window.take(1000) is False
 
 
 def test_a_block_is_never_split_and_counts_with_its_overhead() -> None:

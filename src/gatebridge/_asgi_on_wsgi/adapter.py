@@ -32,8 +32,8 @@ from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
 from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
-from gatebridge._asgi_on_wsgi.websocket.call_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
+from gatebridge._asgi_on_wsgi.websocket.websocket_on_loop import WebSocketCall
 from gatebridge._concurrency.loop_use import LoopUse, PortalUse, SharedLoop
 from gatebridge._concurrency.own_thread import refuse_background_thread, refuse_portal_thread
 from gatebridge._concurrency.per_process import PerProcess, current_process
@@ -244,7 +244,7 @@ class AsgiToWsgi:
             self._application(), scope, part, portal, self._window_bytes, session.request_ended
         )
         timeout = self._response_timeout
-        return call, WsgiRequest(call, portal.handle, body, environ, timeout).respond
+        return call, WsgiRequest(call, portal.handle, body, call.deliver, environ, timeout).respond
 
     def _websocket(
         self, environ: WSGIEnvironment, session: Session, raw: RawSocket

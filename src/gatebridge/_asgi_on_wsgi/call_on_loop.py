@@ -18,6 +18,7 @@ from typing import Any
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
 from gatebridge._concurrency.portal import Portal
 from gatebridge._concurrency.thread_context import context_for_thread
+from gatebridge._protocol.order import COMPLETE
 from gatebridge._protocol.presence import HERE
 from gatebridge._translate.disconnects import asgi_app_lost_client, stems_from
 from gatebridge.errors import AsgiAppError, GatebridgeError, UnavailableError
@@ -40,6 +41,9 @@ _NEW, _RUNS, _CUT_OFF, _ENDED = _Task
 
 class Call(ABC):
     """The task of one call, from its start to its end.
+
+    A base class, because a part that calls its owner back would form a cycle with it: the request
+    would stay until the collector of cycles runs.
 
     Args:
         app: The ASGI application.
@@ -73,7 +77,7 @@ class Call(ABC):
         return str(self.response)
 
     @abstractmethod
-    def _called(self) -> Any:  # noqa: ANN401 - what the application makes of it is checked
+    def _call_app(self) -> Any:  # noqa: ANN401 - what the application makes of it is checked
         """Call the application, and return what it returns."""
 
     # --- from its start to its end ----------------------------------------------------------------
@@ -101,7 +105,7 @@ class Call(ABC):
 
     async def _run(self) -> None:
         try:
-            call = self._called()
+            call = self._call_app()
             if type(call) is not CoroutineType and not inspect.isawaitable(call):
                 raise AsgiAppError("return value", f"not awaitable: {type(call).__name__}")
             if await call is not None:
@@ -115,7 +119,7 @@ class Call(ABC):
         """Report how the task ended."""
         was_cut_off = self._task is _CUT_OFF
         self._end()
-        if not (self._is_complete() or self.response.client is not HERE):
+        if self.response.stage is not COMPLETE and self.response.client is HERE:
             self._conclude(error)
         elif error is not None:
             self._log(error, was_cut_off=was_cut_off)
@@ -129,23 +133,20 @@ class Call(ABC):
         """Cancel the task; the thread, if it waits, raises ``why``."""
         if self._task is _ENDED:
             return
-        if not self._is_complete():
-            self.response.depart()
+        if self.response.stage is not COMPLETE:
+            self.response.client_left()
             if why is not None:
                 self.response.tasks.put(why)
-        if self._cancel is None:  # its thread is just about to have it started
+        if self._task is _NEW:  # its thread is just about to have it started
             self._end()
-        else:
-            self._task = _CUT_OFF
-            self._cancel()
+            return
+        self._task = _CUT_OFF
+        assert self._cancel is not None
+        self._cancel()
 
     def lost(self) -> None:
         """Let the thread raise that the loop has ended; thread-safe."""
         self.response.tasks.put(UnavailableError("event loop", "has ended"))
-
-    @abstractmethod
-    def _is_complete(self) -> bool:
-        """Return whether the application has sent all that it owes."""
 
     @abstractmethod
     def _conclude(self, error: BaseException | None) -> None:

@@ -65,7 +65,7 @@ class HttpCall(Call):
         self._parts = deque(() if part is None else (part,))
         self._body = _MORE
 
-    def _called(self) -> Any:  # noqa: ANN401 - as its base class
+    def _call_app(self) -> Any:  # noqa: ANN401 - as its base class
         return self._app(self._scope, self._receive, self.response.send)
 
     async def _receive(self) -> ReceiveMessage:
@@ -83,11 +83,11 @@ class HttpCall(Call):
                 self._body = _ASKED
                 response.tasks.put(ReadPart())
             await response.change()
-        response.told = True
+        response.tell()
         return {"type": "http.disconnect"}
 
     def deliver(self, part: Part | None) -> None:
-        """Be given a part of the body; None if there will be no further one."""
+        """Accept a part of the body; None if there will be no further one."""
         if part is None:
             self._body = _CUT_SHORT
         else:
@@ -95,10 +95,7 @@ class HttpCall(Call):
             self._parts.append(part)
         self.response.wake()
 
-    def _is_complete(self) -> bool:
-        return self.response.stage is COMPLETE
-
     def _conclude(self, error: BaseException | None) -> None:
         if error is None and self._body is _CUT_SHORT and self.response.told:
             error = ClientDisconnected("wsgi.input")
-        self.response.fail(self.response.missing_part() if error is None else error)
+        self.response.fail(error)

@@ -11,7 +11,7 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from enum import IntEnum
+from enum import Enum
 from functools import partial
 from io import BufferedReader
 from queue import Empty
@@ -19,10 +19,9 @@ from typing import NoReturn
 from wsgiref.util import FileWrapper
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
-from gatebridge._asgi_on_wsgi.http_on_loop import HttpCall
 from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES, RequestMessages
-from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Part, ReadPart, Task
+from gatebridge._asgi_on_wsgi.thread_tasks import Begin, EarlyHints, OpenFile, Part, ReadPart, Task
 from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._protocol.length import wrong_length
 from gatebridge.errors import (
@@ -40,17 +39,15 @@ _logger = logging.getLogger("gatebridge")
 _HEAD_SECONDS = 0.03
 
 
-class _State(IntEnum):
+class _Phase(Enum):
     """How far the server is with the response. It only advances."""
 
-    WAITS = 0
-    """`start_response` was not called."""
-    BEGUN = 1
-    OVER = 2
-    """The server has the whole response, or left."""
+    UNBEGUN = "start_response was not called"
+    BEGUN = "start_response was called"
+    OVER = "the server has the whole response, or left"
 
 
-_WAITS, _BEGUN, _OVER = _State
+_UNBEGUN, _BEGUN, _OVER = _Phase
 
 
 class WsgiRequest:
@@ -60,17 +57,19 @@ class WsgiRequest:
         call: The application's.
         handle: Of the call's event loop.
         body: The request's; None if it has none.
+        deliver: Accepts a part of the body, on the loop; None if there is no body.
         environ: The request's.
         timeout: How many seconds the application may let this thread wait; None for any time.
     """
 
-    _state = _OVER  # in case that `__init__` is interrupted before its end, for `__del__`
+    _phase = _OVER  # in case that `__init__` is interrupted before its end, for `__del__`
 
     def __init__(
         self,
         call: Call,
         handle: LoopHandle,
         body: RequestMessages | None,
+        deliver: Callable[[Part | None], None] | None,
         environ: WSGIEnvironment,
         timeout: float | None,
     ) -> None:
@@ -79,12 +78,13 @@ class WsgiRequest:
         self._tasks = call.response.tasks
         self._handle = handle
         self._body = body
+        self._deliver = deliver
         self._environ = environ
         self._timeout = timeout
         self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
         self._reported = False  # the call has logged the error that is raised here
-        self._state = _WAITS
+        self._phase = _UNBEGUN
 
     def respond(self, start_response: StartResponse) -> Iterable[bytes]:
         """Begin the response as soon as there is one, and return its body.
@@ -102,15 +102,15 @@ class WsgiRequest:
         except BaseException as exc:
             refused, self._refusal = exc is self._refusal, None
             if refused and isinstance(exc, RequestBodyError):
-                self.leave()
+                self.give_up()
                 return return_refusal(self._environ, start_response, exc)
             self._break_off(exc)
             raise
-        self._state = _BEGUN
+        self._phase = _BEGUN
         try:
             start_response(head.status, head.headers)
             if isinstance(body, BufferedReader):
-                self._state = _OVER
+                self._phase = _OVER
                 return self._wrap(body)
         except BaseException as exc:
             if isinstance(body, BufferedReader):
@@ -124,7 +124,7 @@ class WsgiRequest:
             else:
                 self._ahead.append(task)
         if not more:
-            self._state = _OVER
+            self._phase = _OVER
             return [body] if body else []
         self._ahead.appendleft(body)  # also an empty one, at which servers send the headers
         return self
@@ -139,7 +139,7 @@ class WsgiRequest:
             StopIteration: The response is complete, or was closed.
             Exception: As `respond`.
         """
-        if self._state is _OVER:
+        if self._phase is _OVER:
             raise StopIteration
         try:
             block = self._next()
@@ -147,28 +147,26 @@ class WsgiRequest:
             self._break_off(exc)
             raise
         if block is None:
-            self._state = _OVER
+            self._phase = _OVER
             raise StopIteration
         assert isinstance(block, bytes)
         window = self._response.window
-        if block and window is not None:  # an empty one goes with a head alone, and takes no room
-            window.take(len(block))
-            if window.waits and window.is_half_empty:
-                window.waits = False
-                self._handle.call_soon(self._response.wake)
+        # An empty block goes with a head alone, and takes no room.
+        if block and window is not None and window.take(len(block)):
+            self._handle.call_soon(self._response.wake)
         return block
 
     def close(self) -> None:
         """Let the application know that nobody takes the rest, if there is any. Does not wait."""
-        self._leave(self._response.closed)
+        self._stop(self._response.closed)
 
-    def leave(self) -> None:
+    def give_up(self) -> None:
         """Take no more of the response, and let the application know that its client is gone."""
-        self._leave(self._response.depart)
+        self._stop(self._response.client_left)
 
-    def end(self) -> None:
+    def mark_over(self) -> None:
         """Give the server nothing more: the response is over, or the connection somebody else's."""
-        self._state = _OVER
+        self._phase = _OVER
 
     def put_back(self, task: Task) -> None:
         """Do a task that was taken from the queue already, before all others."""
@@ -178,20 +176,20 @@ class WsgiRequest:
         """Take no more because of an error, which the server is about to get."""
         if not self._reported:
             name = type(error).__qualname__
-            phase = "before" if self._state is _WAITS else "after"
+            phase = "before" if self._phase is _UNBEGUN else "after"
             _logger.info("%s: %s %s the response had begun", self._call, name, phase)
-        self.leave()
+        self.give_up()
 
-    def _leave(self, notify: Callable[[], None]) -> None:
+    def _stop(self, notify: Callable[[], None]) -> None:
         """Stop reading the response, and notify the call on its event loop."""
-        if self._state is _OVER:
+        if self._phase is _OVER:
             return
         self._tasks.put(None)  # the end for a thread that waits, if this is another one
         self._handle.call_soon(notify)
         for task in self._ahead:
             if isinstance(task, BufferedReader):
                 task.close()
-        self.end()  # not before: if a signal interrupts this, `__del__` does it again
+        self.mark_over()  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
         """Do as `close`, for servers that forget it."""
@@ -215,18 +213,18 @@ class WsgiRequest:
                 file = self._open(task)
                 if file is None:
                     continue  # the application has the error
-                if self._state is _WAITS:
+                if self._phase is _UNBEGUN:
                     return Begin(task.head, file, more=False)
                 self._ahead.append(file)  # the head went ahead
             elif isinstance(task, BufferedReader):
                 return self._block_of(task)
-            elif self._state is _WAITS and not isinstance(task, HeadSent):
-                self._environ["wsgi.early_hints"](task)
+            elif isinstance(task, EarlyHints) and self._phase is _UNBEGUN:
+                self._environ["wsgi.early_hints"](task.links)
 
     def _take(self) -> Task:
         """Wait for what the call wants next; ask for the head alone if no body follows it."""
         response, tasks, seconds = self._response, self._tasks, self._timeout
-        while self._state is _WAITS and (seconds is None or seconds > _HEAD_SECONDS):
+        while self._phase is _UNBEGUN and (seconds is None or seconds > _HEAD_SECONDS):
             has_head = response.head is not None
             try:
                 return tasks.get(True, _HEAD_SECONDS)
@@ -254,22 +252,21 @@ class WsgiRequest:
 
     def _read_part(self) -> None:
         """Read a part of the body for the application."""
-        call = self._call
-        assert isinstance(call, HttpCall)
         assert self._body is not None
+        assert self._deliver is not None
         part: Part | None = None
         try:
             part = self._body.read()
         except HostError:
             raise
         except RequestBodyError as exc:
-            if exc.status == 413 and self._state is _WAITS:
+            if exc.status == 413 and self._phase is _UNBEGUN:
                 self._refusal = exc
                 raise
-            _logger.debug("%s: %s", call, exc)
+            _logger.debug("%s: %s", self._call, exc)
         except Exception as exc:  # noqa: BLE001 - how it says that the client left is its affair
-            _logger.debug("%s: wsgi.input raised %.200r", call, exc)
-        self._handle.call_soon(partial(call.deliver, part))
+            _logger.debug("%s: wsgi.input raised %.200r", self._call, exc)
+        self._handle.call_soon(partial(self._deliver, part))
 
     def _open(self, task: OpenFile) -> BufferedReader | None:
         """Open the file of a response, or tell the application why not."""
@@ -290,12 +287,12 @@ class WsgiRequest:
             block = file.read(BLOCK_BYTES)
             last = not (block and file.peek(1))
         finally:
-            if last or self._state is _OVER:
+            if last or self._phase is _OVER:
                 file.close()
             else:
                 self._ahead.append(file)
         if last:
-            self.end()  # some servers do not ask for more than was declared
+            self.mark_over()  # some servers do not ask for more than was declared
         return block or None
 
     def _wrap(self, file: BufferedReader) -> Iterable[bytes]:

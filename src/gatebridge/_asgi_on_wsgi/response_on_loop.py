@@ -7,7 +7,7 @@ from collections.abc import Container
 from enum import Enum
 from queue import SimpleQueue
 
-from gatebridge._asgi_on_wsgi.thread_tasks import Begin, HeadSent, OpenFile, Task
+from gatebridge._asgi_on_wsgi.thread_tasks import Begin, EarlyHints, HeadSent, OpenFile, Task
 from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._concurrency.signals import Signal
 from gatebridge._protocol.length import (
@@ -25,13 +25,14 @@ from gatebridge._protocol.order import (
     FILE,
     GIVE_HEAD,
     HEAD,
+    HEAD_SENT,
     NO_HEAD,
     SEND_HEAD,
     Stage,
     Step,
 )
 from gatebridge._protocol.presence import HERE, LEFT
-from gatebridge._protocol.window import BLOCK_OVERHEAD, Window
+from gatebridge._protocol.window import Window
 from gatebridge._translate.head_from_asgi import WsgiHead
 from gatebridge._translate.messages import body_of, head_of, links_of, path_of, type_of
 from gatebridge._translate.text import request_line
@@ -58,7 +59,7 @@ class Response:
     Args:
         handle: Of the event loop.
         tasks: For the server's thread.
-        request: Method and path, for the log.
+        log_names: Method and path, for the log.
         method: The request's.
         extensions: Those of the scope.
         window_bytes: How much of the response may wait for the thread.
@@ -75,39 +76,17 @@ class Response:
         failed: Whether the server gets an error in place of the rest.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_changed",
-        "_extensions",
-        "_file",
-        "_file_error",
-        "_handle",
-        "_ignored",
-        "_length",
-        "_method",
-        "_request",
-        "_window_bytes",
-        "client",
-        "failed",
-        "head",
-        "head_wanted",
-        "stage",
-        "tasks",
-        "told",
-        "window",
-    )
-
     def __init__(
         self,
         handle: LoopHandle,
         tasks: SimpleQueue[Task],
-        request: tuple[str, str],
+        log_names: tuple[str, str],
         method: str,
         extensions: Container[str],
         window_bytes: int,
     ) -> None:
         self._handle = handle
-        self._request = request
+        self._log_names = log_names
         self._method = method
         self._extensions = extensions
         self._window_bytes = window_bytes
@@ -115,7 +94,7 @@ class Response:
         self._length: BodyLength = UNKNOWN
         self._file = _FILE_NONE
         self._file_error: AsgiAppError | None = None  # why it could not be opened
-        self._ignored = 0  # bytes sent after the end
+        self._ignored: Window | None = None  # that of what was sent after the end
         self.tasks = tasks
         self.stage = NO_HEAD
         self.head: WsgiHead | None = None
@@ -126,7 +105,7 @@ class Response:
         self.failed = False
 
     def __str__(self) -> str:
-        return request_line(*self._request)
+        return request_line(*self._log_names)
 
     # --- what the application sends ---------------------------------------------------------------
 
@@ -149,13 +128,13 @@ class Response:
             if self.stage <= HEAD:
                 self._begin(body, step)
                 return
-            if self.window is not None and self.window.is_full:
+            if self.window is not None and self.window.must_wait():
                 await self.until_room()
             self._go_on(body, step)
         elif kind == "http.response.start":
-            stage = self._stage_after(GIVE_HEAD, kind)
+            self._check(GIVE_HEAD, kind)
             self.head = head_of(message)
-            self.stage = stage
+            self._step(GIVE_HEAD, kind)
             if self.head_wanted:
                 self.tasks.put(HeadSent())
             if message.get("trailers"):
@@ -169,40 +148,46 @@ class Response:
         if kind == "http.response.early_hint" and kind in self._extensions:
             links = links_of(message)
             if links and self.stage <= HEAD:
-                self.tasks.put(links)
+                self.tasks.put(EarlyHints(links))
         elif kind == "http.response.trailers":  # after the body they are ignored
             raise AsgiAppError(kind, "sent before the end of the body")
         else:
             raise AsgiAppError("type", f"not a message of an HTTP response: {kind!r:.80}")
 
-    def _stage_after(self, step: Step, kind: str) -> Stage:
-        """Return where a step leads to, if this is the time for it."""
-        stage = AFTER.get((self.stage, step))
-        if stage is None:  # no KeyError: the application may be at an error of its own
+    def _check(self, step: Step, kind: str) -> None:
+        """Raise unless this is the time for a step."""
+        if (self.stage, step) not in AFTER:  # no KeyError: it would be the error's context
             raise _out_of_order(kind, self.stage, step)
-        return stage
+
+    def _step(self, step: Step, kind: str) -> None:
+        """Take a step, if this is the time for it."""
+        self._check(step, kind)
+        self.stage = AFTER[self.stage, step]
+        if self.stage is COMPLETE and self._changed:
+            self.wake()
 
     def _begin(self, body: bytes, step: Step) -> None:
         """Let the thread begin the response."""
+        kind = "http.response.body"
         if self._file is _FILE_ASKED:
             raise _beside_file()
-        stage = self._stage_after(step, "http.response.body")
+        self._check(step, kind)
         head = self.head
         assert head is not None
         length = self._length_after(head)
         if length is NO_CONTENT:
-            body, stage = b"", COMPLETE
+            body, step = b"", END
         elif length is not UNKNOWN:
             length.take(body)
             if missing := _fault(length, step):
                 raise wrong_length(AsgiAppError, missing)
         self._length = length
-        more = stage is not COMPLETE
+        more = step is not END
         if more:
             self.window = Window(self._window_bytes)
             if body:  # an empty one takes no room
                 self.window.put(len(body))
-        self._advance(stage)
+        self._step(step, kind)
         self.tasks.put(Begin(head, body, more))
 
     def _go_on(self, body: bytes, step: Step) -> None:
@@ -225,7 +210,7 @@ class Response:
                 raise error
             finally:
                 del error  # no cycle through the traceback's frames
-        self._advance(AFTER[self.stage, step])
+        self._step(step, "http.response.body")
         if step is END:
             self.tasks.put(None)
 
@@ -233,7 +218,7 @@ class Response:
         kind = "http.response.pathsend"
         if self._file is _FILE_ASKED:
             raise _out_of_order(kind, self.stage, FILE)
-        self._stage_after(FILE, kind)
+        self._check(FILE, kind)
         assert self.head is not None
         if self._length_after(self.head) is NO_CONTENT:
             self._begin(b"", END)
@@ -254,21 +239,18 @@ class Response:
     def _length_after(self, head: WsgiHead) -> BodyLength:
         return length_of_body(head.length, int(head.status[:3]), self._method)
 
-    def _advance(self, stage: Stage) -> None:
-        self.stage = stage
-        if stage is COMPLETE and self._changed:
-            self.wake()
-
     def _ignore(self, kind: str, message: Message) -> None:
         if self._file is _FILE_SENT and kind in ("http.response.body", "http.response.pathsend"):
             raise AsgiAppError(kind, "sent after http.response.pathsend")
         # Nobody takes it, so that nothing but this would ever stop an endless stream.
         try:
-            self._ignored += len(body_of(message))
+            size = len(body_of(message))
         except AsgiAppError:
-            pass  # nothing counts any more
-        self._ignored += BLOCK_OVERHEAD
-        if self._ignored > self._window_bytes:
+            size = 0  # nothing counts any more
+        if self._ignored is None:
+            self._ignored = Window(self._window_bytes)
+        self._ignored.put(size)
+        if self._ignored.is_full:
             self.told = True
             raise ClientDisconnected("send", "the response was complete long before")
 
@@ -280,47 +262,62 @@ class Response:
             self._begin(b"", SEND_HEAD)
 
     def file_opened(self, error: AsgiAppError | None) -> None:
-        """Be told that the thread sends the file, or why it cannot be sent."""
+        """Accept that the thread sends the file, or why it cannot be sent."""
         self._file_error = error
+        self._file = _FILE_NONE if error is not None else _FILE_SENT
         if error is None:
-            self._file = _FILE_SENT
-            self.stage = COMPLETE
-        else:
-            self._file = _FILE_NONE
+            self._step(FILE, "http.response.pathsend")
         self.wake()
 
     def closed(self) -> None:
-        """Be told that the server closed the response before its end."""
+        """Called when the server closes the response before its end."""
         if self._length.missing == 0 and not (self.window and self.window.on_their_way):
-            # It has all that was declared: many servers then do not ask for more.
-            self._advance(COMPLETE)
+            self.complete()  # it has all that was declared: many servers then do not ask for more
         elif self.client is HERE:
             _logger.info("%s: the client left before the end of the response", self)
-            self.depart()
+            self.client_left()
 
-    def depart(self) -> None:
-        """Be told that the thread takes no more of the response."""
+    def client_left(self) -> None:
+        """Called when the server's thread stops reading the response."""
         self.client = LEFT
+        self.wake()
+
+    # --- of a WebSocket, where this is the response to the handshake ------------------------------
+
+    def switch_protocols(self) -> None:
+        """Record that the head of 101 Switching Protocols is sent."""
+        self.stage = HEAD_SENT
+
+    def complete(self) -> None:
+        """Record that nothing more is to come."""
+        self.stage = COMPLETE
         self.wake()
 
     # --- how it ends without being complete -------------------------------------------------------
 
-    def missing_part(self) -> AsgiAppError:
-        """Return the error of an application that has returned although something is missing."""
+    def fail(self, error: BaseException | None) -> None:
+        """Let the thread raise why the response does not become whole.
+
+        Args:
+            error: What the application raised; None if it has returned although a part is missing.
+        """
+        error = _raisable(self._missing_part() if error is None else error)
+        name = type(error).__qualname__  # the server logs the rest
+        phase = "after" if self.stage > HEAD else "before"
+        _logger.info("%s: %s %s the response had begun", self, name, phase)
+        self.told = True
+        self.client_left()
+        self.tasks.put(error)
+
+    def _missing_part(self) -> AsgiAppError:
         if self.head is None:
             return AsgiAppError("http.response.start", "missing at the application's return")
         reason = "the last one, without more_body, is missing at the application's return"
         return AsgiAppError("http.response.body", reason)
 
-    def fail(self, error: BaseException) -> None:
-        """Let the thread raise why the response does not become whole."""
-        error = _raisable(error)
-        name = type(error).__qualname__  # the server logs the rest
-        phase = "after" if self.stage > HEAD else "before"
-        _logger.info("%s: %s %s the response had begun", self, name, phase)
+    def tell(self) -> None:
+        """Record that the application knows that nothing more is taken."""
         self.told = True
-        self.depart()
-        self.tasks.put(error)
 
     def disconnected(self) -> ClientDisconnected:
         """Return what to raise in the application, which then knows that its client left."""
@@ -349,12 +346,8 @@ class Response:
         Raises:
             ClientDisconnected: Nobody takes more.
         """
-        window = self.window
-        assert window is not None
-        while window.is_full:
-            window.waits = True
-            if window.is_half_empty:
-                break  # the thread looked just before
+        assert self.window is not None
+        while self.window.must_wait():
             await self.change()
             if self.client is not HERE or self.stage is COMPLETE:
                 raise self.disconnected()

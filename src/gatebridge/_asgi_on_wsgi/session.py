@@ -139,7 +139,7 @@ class Session:
         except UnavailableError as exc:
             if self.phase is not Phase.CLOSED and (self._lifespan is not None or self._requests):
                 _logger.warning("the application was not shut down: %s", exc)
-        self._let_go()
+        self._release()
         self._use.join()
         if failure is not None:
             try:
@@ -169,7 +169,7 @@ class Session:
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.CLOSING
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Forget the session and release the loop. Idempotent."""
         self.phase = Phase.CLOSED
         if self._use.portal is not None:
@@ -205,7 +205,7 @@ class Session:
         self._ended = anyio.Event()
         if self.portal.ended or (self._startup is None and not self._requests):
             # No task for nothing: a loop that is stopped now would leave it pending.
-            self._let_go()
+            self._release()
             self._ended.set()
         else:
             self._shutdown_task = self.portal.spawn(self._shut_down, Context())
@@ -232,7 +232,7 @@ class Session:
             self._failure = LifespanError(exc.field, exc.reason)  # without the frames of this one
             self._failure.__cause__ = exc.__cause__
         finally:
-            self._let_go()
+            self._release()
             self._ended.set()
 
     async def _end_requests(self) -> None:

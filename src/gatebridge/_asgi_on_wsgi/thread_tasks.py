@@ -37,7 +37,11 @@ class HeadSent(NamedTuple):
     """Wait for a body no longer than usual: the application has sent its head."""
 
 
-Task: TypeAlias = (
-    Begin | bytes | BaseException | ReadPart | HeadSent | OpenFile | list[tuple[str, str]] | None
-)
-"""One of the above; or give out a block, raise an error, send early hints, end the response."""
+class EarlyHints(NamedTuple):
+    """Send these headers in a 103 response, unless the response has begun."""
+
+    links: list[tuple[str, str]]
+
+
+Task: TypeAlias = Begin | bytes | BaseException | ReadPart | HeadSent | OpenFile | EarlyHints | None
+"""One of the above; or a block to yield, an error to raise, None for the end of the response."""

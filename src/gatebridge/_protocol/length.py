@@ -16,8 +16,8 @@ class BodyLength:
     """The length of a body that ends when its application says so.
 
     Attributes:
-        missing: How many bytes the body still lacks; negative for a surplus, None if it may have
-            any length.
+        missing: How many bytes the body still lacks; negative for a surplus, None if no length was
+            declared, or none counts.
         reached: Whether the body is complete, although the application may give more.
     """
 
@@ -37,7 +37,7 @@ class BodyLength:
 
 
 class _NoContent(BodyLength):
-    """That of a response whose status or method allows no content; it may declare any length."""
+    """The length where status or method allows no content; the head may declare any."""
 
     __slots__ = ()
 
@@ -50,7 +50,7 @@ class _NoContent(BodyLength):
 
 
 class DeclaredLength(BodyLength):
-    """That of a body whose head says how long it is.
+    """The length of a body whose head declares it.
 
     Args:
         length: In bytes.
@@ -98,6 +98,6 @@ def length_of_body(declared: int | None, status: int, method: str) -> BodyLength
 
 
 def wrong_length(app_error: type[_Error], missing: int) -> _Error:
-    """Return the error of a body that has so many bytes fewer than declared, or more."""
+    """Return the error for a body shorter (``missing`` above 0) or longer than declared."""
     what = "fewer" if missing > 0 else "more"
     return app_error("content-length", f"{abs(missing)} bytes {what} in the body than declared")

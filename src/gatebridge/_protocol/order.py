@@ -27,8 +27,8 @@ class Step(IntEnum):
 
     GIVE_HEAD = 0
     """It gives the head."""
-    OTHER_HEAD = 1
-    """It gives one in place of another, or the first."""
+    REPLACE_HEAD = 1
+    """It gives a head with ``exc_info``: in place of an earlier one, or as the first."""
     SEND_HEAD = 2
     """It lets the head go out alone."""
     BLOCK = 3
@@ -41,12 +41,12 @@ class Step(IntEnum):
 
 # By names of their own: CPython 3.11 runs Python code at each use of an enum's member.
 NO_HEAD, HEAD, HEAD_SENT, BODY, COMPLETE = Stage
-GIVE_HEAD, OTHER_HEAD, SEND_HEAD, BLOCK, END, FILE = Step
+GIVE_HEAD, REPLACE_HEAD, SEND_HEAD, BLOCK, END, FILE = Step
 
 AFTER: dict[tuple[Stage, Step], Stage] = {
     (NO_HEAD, GIVE_HEAD): HEAD,
-    (NO_HEAD, OTHER_HEAD): HEAD,
-    (HEAD, OTHER_HEAD): HEAD,
+    (NO_HEAD, REPLACE_HEAD): HEAD,
+    (HEAD, REPLACE_HEAD): HEAD,
     (HEAD, SEND_HEAD): HEAD_SENT,
     (HEAD, BLOCK): BODY,
     (HEAD, END): COMPLETE,

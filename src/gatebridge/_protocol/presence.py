@@ -1,4 +1,4 @@
-"""Who is still there to take a response."""
+"""Whether the client is still there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Presence(IntEnum):
-    """Whether somebody takes the response. It only advances."""
+    """Whether the client still receives the response. It only advances."""
 
     HERE = 0
     LEFT = 1
@@ -14,7 +14,7 @@ class Presence(IntEnum):
     CLOSED = 2
     """Nothing more is sent: the client is gone, or the request is over."""
     LOST = 3
-    """The event loop has ended, so that nobody ever asks for more."""
+    """The event loop has ended, so that nothing is ever sent again."""
 
 
 # By names of their own, as the stages of a response.

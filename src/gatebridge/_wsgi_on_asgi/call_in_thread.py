@@ -26,7 +26,7 @@ from gatebridge._protocol.order import (
     GIVE_HEAD,
     HEAD,
     NO_HEAD,
-    OTHER_HEAD,
+    REPLACE_HEAD,
     SEND_HEAD,
     Step,
 )
@@ -172,7 +172,7 @@ class WsgiCall:
         try:
             if self.stage > HEAD and isinstance(error, BaseException):
                 raise error.with_traceback(traceback)
-            self._advance(OTHER_HEAD)
+            self._advance(REPLACE_HEAD)
         finally:
             del exc_info, error, traceback  # no cycle through the traceback's frames
 
@@ -310,7 +310,7 @@ def _out_of_order(step: Step) -> WsgiAppError:
     """Return the error of an application that takes a step at the wrong time."""
     if step is GIVE_HEAD:
         return WsgiAppError("start_response", "called again without exc_info")
-    if step is OTHER_HEAD:
+    if step is REPLACE_HEAD:
         return WsgiAppError("start_response", "called again after the headers were sent")
     return WsgiAppError("write", "called after the end of the response")
 

@@ -89,8 +89,7 @@ class WsgiInput(io.BufferedIOBase):
     def wants_more(self) -> bool:
         """Say whether to receive the next message; if not, ``wake`` is called once it is wanted."""
         with self._lock:
-            self._window.waits = self._on_demand or self._window.is_full
-            return not self._window.waits
+            return not (self._on_demand or self._window.must_wait())
 
     def feed(self, body: bytes, *, more_body: bool) -> None:
         """Append the body of one ``http.request`` message."""
@@ -166,8 +165,7 @@ class WsgiInput(io.BufferedIOBase):
     def release(self) -> None:
         """Receive the body even if the application has not read: its answer has begun."""
         with self._lock:
-            self._on_demand = False
-            wake, self._window.waits = self._window.waits, False
+            wake, self._on_demand = self._on_demand, False
         if wake:
             self._wake()
 
@@ -250,8 +248,7 @@ class WsgiInput(io.BufferedIOBase):
                 if self._complete:
                     return False
                 barrier = self._gate.shut()
-                self._on_demand = False
-                wake, self._window.waits = self._window.waits, False
+                wake, self._on_demand = self._on_demand, False
             if wake and not self._wake():
                 self.abort(ClientDisconnected("wsgi.input"))
             if not self._gate.wait(barrier):  # opened by feed or abort
@@ -270,10 +267,7 @@ class WsgiInput(io.BufferedIOBase):
             if at_end:
                 self._blocks.popleft()
             self._offset = 0 if at_end else end
-            self._window.take(end - start, blocks=at_end)
-            wake = self._window.waits and self._window.is_half_empty
-            if wake:
-                self._window.waits = False
+            wake = self._window.take(end - start, blocks=at_end)
         if wake:
             self._wake()
         return block[start:end]

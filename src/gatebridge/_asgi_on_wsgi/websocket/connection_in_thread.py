@@ -20,12 +20,12 @@ from typing import Any
 from gatebridge._asgi_on_wsgi.request_body import BLOCK_BYTES
 from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.thread_tasks import Task
-from gatebridge._asgi_on_wsgi.websocket.call_on_loop import Accept, Close, Data, WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket
 from gatebridge._asgi_on_wsgi.websocket.socket_waiter import READ, WRITE, SocketWaiter
+from gatebridge._asgi_on_wsgi.websocket.thread_tasks import Accept, Close, Data
+from gatebridge._asgi_on_wsgi.websocket.websocket_on_loop import WebSocketCall
 from gatebridge._asgi_on_wsgi.websocket.wire import Ended, Pinged, WebSocketWire
 from gatebridge._concurrency.loop_handle import LoopHandle
-from gatebridge._protocol.window import BLOCK_OVERHEAD
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
@@ -57,17 +57,18 @@ class WebSocketConnection:
         wire: WebSocketWire,
     ) -> None:
         # The handshake is an HTTP request up to the application's answer, and after a denial.
-        self._request = WsgiRequest(call, handle, None, environ, timeout)
+        self._request = WsgiRequest(call, handle, None, None, environ, timeout)
         self._call = call
         self._handle = handle
         self._timeout = timeout
         self._raw = raw
         self._socket = raw.socket
         self._wire = wire
-        self._frames: deque[tuple[bytes, int]] = deque()  # to be written, with their weights
+        # To be written: frames, how many bytes of messages they have, and of how many messages.
+        self._frames: deque[tuple[bytes, int, int]] = deque()
         self._pong = b""  # the answer to the last ping (RFC 6455 section 5.5.3)
         self._out = memoryview(b"")  # what is being written
-        self._weight = 0  # of that in the window
+        self._size = self._blocks = 0  # of the messages in that
         self._deadline: float | None = None  # once there is a close frame among what is written
         self._error: BaseException | None = None  # for the server
 
@@ -86,13 +87,13 @@ class WebSocketConnection:
                 if isinstance(first, Accept):
                     self._carry(first, waiter)
         except BaseException:
-            self._request.leave()
+            self._request.give_up()
             raise
         if first is not None and not isinstance(first, Accept):
             self._request.put_back(first)
             del first  # no cycle through the frames of the traceback, if it is an error
             return self._request.respond(start_response)
-        self._request.end()
+        self._request.mark_over()
         if self._error is not None:
             try:
                 raise self._error
@@ -133,7 +134,7 @@ class WebSocketConnection:
         timeout = self._socket.gettimeout()
         try:
             self._socket.settimeout(0)
-            self._frames.append((self._wire.accept(accept.subprotocol, accept.headers), 0))
+            self._frames.append((self._wire.accept(accept.subprotocol, accept.headers), 0, 0))
             self._serve(waiter)
         except (OSError, ValueError) as exc:  # ValueError: the socket was closed by somebody
             _logger.debug("%s: ended by %.200r", self._call, exc)
@@ -176,8 +177,7 @@ class WebSocketConnection:
                 task: Any = self._call.inbox.get_nowait()
                 if isinstance(task, Data):
                     if self._deadline is None:
-                        weight = task.size + BLOCK_OVERHEAD
-                        self._frames.append((self._wire.message(task.data), weight))
+                        self._frames.append((self._wire.message(task.data), task.size, 1))
                 elif isinstance(task, Close):
                     self._close(task.code, task.reason)
                 elif isinstance(task, BaseException):
@@ -192,7 +192,7 @@ class WebSocketConnection:
         """Send the close frame, if there is one to be sent, and wait no longer than needed."""
         self._pong = b""
         if frame:
-            self._frames.append((frame, 0))
+            self._frames.append((frame, 0, 0))
         self._deadline = time.monotonic() + _CLOSE_SECONDS
 
     def _write(self) -> bool:
@@ -212,32 +212,26 @@ class WebSocketConnection:
             self._out = self._out[sent:]
             if self._deadline is not None:
                 self._deadline = time.monotonic() + _CLOSE_SECONDS
-            if not self._out and self._weight:
-                window = self._call.outbound
-                window.take(self._weight, blocks=0)
-                self._weight = 0
-                if window.waits and window.is_half_empty:
-                    window.waits = False
+            if not self._out and self._blocks:
+                if self._call.outbound.take(self._size, self._blocks):
                     self._handle.call_soon(self._call.response.wake)
+                self._size = self._blocks = 0
 
     def _joined_frames(self) -> bytes:
-        frame, self._weight = self._frames.popleft()
-        if not self._frames or len(frame) >= BLOCK_BYTES:
-            return frame
-        frames, size = [frame], len(frame)
-        while self._frames and size < BLOCK_BYTES:
-            frame, weight = self._frames.popleft()
+        """Take frames to be written at once from the queue, and note what they count."""
+        frames: list[bytes] = []
+        written = 0
+        while self._frames and written < BLOCK_BYTES:
+            frame, size, blocks = self._frames.popleft()
             frames.append(frame)
-            size += len(frame)
-            self._weight += weight
-        return b"".join(frames)
+            written += len(frame)
+            self._size += size
+            self._blocks += blocks
+        return frames[0] if len(frames) == 1 else b"".join(frames)
 
     def _has_room(self) -> bool:
         """Return whether the application is near enough for more to be read."""
-        window = self._call.inbound
-        if window.is_full:
-            window.waits = True  # before the look: the application takes, then looks here
-        return not window.is_full
+        return not self._call.inbound.must_wait()
 
     def _pending(self) -> bool:
         """Return whether TLS holds bytes that the socket is no longer ready for."""

@@ -5,9 +5,6 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
-from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Any
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
@@ -77,20 +74,3 @@ class SocketWaiter:
             self._selector.close()
             self._receiver.close()
             self._sender.close()
-
-
-class WakingQueue(SimpleQueue[Any]):
-    """A queue whose reader may wait for something else than the queue.
-
-    Attributes:
-        wake: Called after each item was put, in whatever thread; None while nobody cares.
-    """
-
-    wake: Callable[[], object] | None = None
-
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ANN401, ARG002, FBT001, FBT002 - as its base class
-        """Put an item; never blocks."""
-        super().put(item)
-        wake = self.wake
-        if wake is not None:
-            wake()

@@ -9,41 +9,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.response_on_loop import Response
-from gatebridge._asgi_on_wsgi.websocket.socket_waiter import WakingQueue
+from gatebridge._asgi_on_wsgi.websocket.thread_tasks import Accept, Close, Data, WakingQueue
 from gatebridge._concurrency.portal import Portal
-from gatebridge._protocol.order import COMPLETE, HEAD_SENT
+from gatebridge._protocol.order import COMPLETE
 from gatebridge._protocol.presence import HERE
 from gatebridge._protocol.window import Window
 from gatebridge._translate.messages import type_of
 from gatebridge._translate.websocket_messages import acceptance_of, close_of, data_of
 from gatebridge.errors import AsgiAppError, ClientDisconnected, GatebridgeError
 from gatebridge.types import ASGIApplication, Message
-
-
-class Accept(NamedTuple):
-    """Asks the thread to complete the handshake."""
-
-    subprotocol: str | None
-    headers: list[tuple[str, str]]
-
-
-class Data(NamedTuple):
-    """Asks the thread to send a message of so many bytes."""
-
-    data: str | bytes
-    size: int
-
-
-class Close(NamedTuple):
-    """Asks the thread to end the connection."""
-
-    code: int
-    reason: str
-
 
 _DENIAL = {
     "websocket.http.response.start": "http.response.start",
@@ -54,7 +32,7 @@ _DENIAL = {
 class _Handshake(Enum):
     """What the application makes of the handshake."""
 
-    OPEN = "it has not answered"
+    UNANSWERED = "it has not answered"
     ACCEPTED = "the connection is a WebSocket's"
     DENIED = "it sends an HTTP response of its own"
 
@@ -98,34 +76,30 @@ class WebSocketCall(Call):
         self.outbound = response.window = Window(window_bytes)
         self.inbound = Window(window_bytes)
         self._offered: list[str] = [*scope["subprotocols"]]
-        self._handshake = _Handshake.OPEN
+        self._handshake = _Handshake.UNANSWERED
         self._messages: deque[tuple[dict[str, Any], int]] = deque()
         self._connected = False  # the application has received websocket.connect
         self._code = 1006  # of the disconnect
         self._reason = ""
 
-    def _called(self) -> Any:  # noqa: ANN401 - as its base class
+    def _call_app(self) -> Any:  # noqa: ANN401 - as its base class
         return self._app(self._scope, self._receive, self._send)
 
     # --- how it ends ------------------------------------------------------------------------------
-
-    def _is_complete(self) -> bool:
-        return self.response.stage is COMPLETE
 
     def _conclude(self, error: BaseException | None) -> None:
         """End the connection as the application's task has ended (A-WS-10)."""
         if self._handshake is _Handshake.ACCEPTED and error is None:
             self._close(1000, "")
             return
-        if error is None and self._handshake is _Handshake.OPEN:
+        if error is None and self._handshake is _Handshake.UNANSWERED:
             error = AsgiAppError(
                 "websocket.accept", "the application returned without accepting or closing"
             )
-        self.response.fail(self.response.missing_part() if error is None else error)
+        self.response.fail(error)
 
     def _close(self, code: int, reason: str) -> None:
-        self.response.stage = COMPLETE
-        self.response.wake()
+        self.response.complete()
         self.inbox.put(Close(code, reason))
 
     def cut_off(self, why: GatebridgeError | None = None) -> None:
@@ -138,18 +112,18 @@ class WebSocketCall(Call):
     # --- what the thread says ---------------------------------------------------------------------
 
     def deliver(self, messages: list[tuple[dict[str, Any], int]]) -> None:
-        """Be given messages from the peer, each with its size in bytes."""
-        if not self._is_complete():
+        """Accept messages from the peer, each with its size in bytes."""
+        if self.response.stage is not COMPLETE:
             self._messages.extend(messages)
             self.response.wake()
 
     def disconnect(self, code: int, reason: str) -> None:
-        """Be told that the connection is over, if the application has not ended it by itself."""
-        if self._is_complete():
+        """Called when the connection is over, perhaps because the application has ended it."""
+        if self.response.stage is COMPLETE:
             self.response.wake()
         elif self.response.client is HERE:
             self._code, self._reason = code, reason
-            self.response.depart()
+            self.response.client_left()
 
     # --- what the application calls ---------------------------------------------------------------
 
@@ -159,8 +133,8 @@ class WebSocketCall(Call):
             self._connected = True
             return {"type": "websocket.connect"}
         while not self._messages:
-            if self._is_complete() or self.response.client is not HERE:
-                self.response.told = True
+            if self.response.stage is COMPLETE or self.response.client is not HERE:
+                self.response.tell()
                 return {
                     "type": "websocket.disconnect",
                     "code": self._code,
@@ -168,9 +142,7 @@ class WebSocketCall(Call):
                 }
             await self.response.change()
         message, size = self._messages.popleft()
-        self.inbound.take(size)
-        if self.inbound.waits:
-            self.inbound.waits = False
+        if self.inbound.take(size):
             self.inbox.put(None)
         return message
 
@@ -189,8 +161,8 @@ class WebSocketCall(Call):
             await self._deny(kind, message)
         elif self.response.client is not HERE:
             raise self.response.disconnected()
-        elif self._is_complete():
-            self.response.told = True
+        elif self.response.stage is COMPLETE:
+            self.response.tell()
             raise ClientDisconnected("send", "the application has ended the connection")
         elif self._handshake is _Handshake.ACCEPTED:
             await self._go_on_with(kind, message)
@@ -202,7 +174,7 @@ class WebSocketCall(Call):
         if kind == "websocket.accept":
             accept = Accept(*acceptance_of(message, self._offered))
             self._handshake = _Handshake.ACCEPTED
-            self.response.stage = HEAD_SENT  # that of 101 Switching Protocols
+            self.response.switch_protocols()
             self.inbox.put(accept)
         elif kind == "websocket.close":
             send, headers = self.response.send, [(b"content-length", b"0")]
