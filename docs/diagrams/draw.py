@@ -200,6 +200,7 @@ WAYS = [
             Module("ASGI server", "scope, receive, send", outside=True),
             Module("adapter.py", "WsgiToAsgi"),
             Module("request_on_loop.py", "AsgiRequest"),
+            Module("job_in_thread.py", "WorkerJob"),
             Module("call_in_thread.py", "WsgiCall"),
             Module("WSGI application", "environ, start_response", outside=True),
         ],
@@ -213,12 +214,13 @@ WAYS = [
             Module("WSGI server", "environ, start_response", outside=True),
             Module("adapter.py", "AsgiToWsgi"),
             Module("request_in_thread.py", "WsgiRequest"),
-            Module("http_on_loop.py", "HttpCall, Response"),
+            Module("call_on_loop.py", "Call"),
+            Module("http_on_loop.py", "HttpCall"),
             Module("ASGI application", "scope, receive, send", outside=True),
         ],
         3,
         ("thread", "event loop"),
-        "thread_tasks.py",
+        "thread_tasks.py, response_on_loop.py",
     ),
 ]
 
@@ -271,7 +273,7 @@ def draw(diagram: Diagram, theme: Theme) -> str:
     )
 
 
-_BOX, _GAP, _WAY = 158, 30, 190
+_BOX, _GAP, _WAY = 158, 24, 190
 
 
 def draw_ways(ways: Sequence[Way], theme: Theme) -> str:
