@@ -17,7 +17,6 @@ import anyio
 
 from gatebridge._arguments import require_int
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
-from gatebridge._asgi_on_wsgi.session import Phase
 from gatebridge._concurrency.given_loop import GivenLoop
 from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.own_thread import refuse_loop_thread
@@ -101,7 +100,7 @@ class ASGIMiddleware(AsgiToWsgi):
         if self._loop is not None:
             return self._loop
         session = self._processes.get().session
-        if session is None or session.phase is not Phase.OPEN or session.portal.ended:
+        if session is None or not session.is_open():
             if session is None and self._lifespan_is_undecided:
                 self._lifespan = "off"
             session = self._start(reopen=False)

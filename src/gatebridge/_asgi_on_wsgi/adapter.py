@@ -31,7 +31,7 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
 from gatebridge._asgi_on_wsgi.refusal import return_refusal
 from gatebridge._asgi_on_wsgi.request_body import RequestMessages
 from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
-from gatebridge._asgi_on_wsgi.session import Phase, Session, closed_error
+from gatebridge._asgi_on_wsgi.session import Session, closed_error
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
 from gatebridge._asgi_on_wsgi.websocket.websocket_on_loop import WebSocketCall
 from gatebridge._concurrency.loop_use import LoopUse, PortalUse, SharedLoop
@@ -50,7 +50,6 @@ _logger = logging.getLogger("gatebridge")
 
 _Respond: TypeAlias = Callable[[StartResponse], Iterable[bytes]]
 
-_OPEN = Phase.OPEN
 _FOREVER = 1e6  # seconds, which are eleven days
 
 
@@ -205,7 +204,7 @@ class AsgiToWsgi:
             Exception: Whatever the application raised.
         """
         session = self._processes.get().session
-        if session is None or session.phase is not _OPEN or session.portal.ended:
+        if session is None or not session.is_open():
             session = self._start(reopen=False)
         session.portal.refuse_own_thread()
         if threading.get_ident() not in known_servers:
@@ -335,7 +334,7 @@ class AsgiToWsgi:
                 ) from process.failure.__cause__
             session = process.session
             if session is not None:
-                if session.phase is _OPEN and not session.portal.ended:
+                if session.is_open():
                     return session
                 process.drop_session()  # the loop was ended by an error, the start by a signal
             session = process.session = self._new_session()

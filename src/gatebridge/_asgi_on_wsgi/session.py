@@ -34,6 +34,9 @@ class Phase(Enum):
     CLOSED = "everything is released"
 
 
+_NEW, _OPEN, _CLOSING, _CLOSED = Phase  # as the stages of a response
+
+
 class Session:
     """Runs an application's lifespan, and its requests in between.
 
@@ -71,7 +74,7 @@ class Session:
         self._shutdown_task: Callable[[], object] | None = None  # likewise
         self._failure: LifespanError | None = None  # of the shutdown
         self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
-        self.phase = Phase.NEW
+        self.phase = _NEW
         self.state: dict[str, Any] | None = None
 
     # --- from other threads -----------------------------------------------------------------------
@@ -99,12 +102,12 @@ class Session:
         Raises:
             UnavailableError: The event loop has ended, or the session is about to.
         """
-        if self.phase is not Phase.OPEN:
+        if self.phase is not _OPEN:
             raise closed_error()
         call_soon = self.portal.handle.call_soon
         try:
             self._requests.add(call)  # before the look: who closes sets the phase, then looks here
-            if self.phase is not Phase.OPEN:
+            if self.phase is not _OPEN:
                 call_soon(partial(self.request_ended, call))
             elif not self.portal.ended and call_soon(call.start):
                 return
@@ -112,7 +115,7 @@ class Session:
             if not call_soon(call.abandon):
                 self._requests.discard(call)
             raise
-        if self.phase is not Phase.OPEN:
+        if self.phase is not _OPEN:
             raise closed_error()
         self._requests.discard(call)
         raise UnavailableError("event loop", "has ended")
@@ -133,11 +136,11 @@ class Session:
         self._begin_to_close()
         failure = None
         try:
-            if portal is not None and not (self.phase is Phase.CLOSED or portal.ended):
+            if portal is not None and not (self.phase is _CLOSED or portal.ended):
                 portal.call(self._end)
                 failure, self._failure = self._failure, None
         except UnavailableError as exc:
-            if self.phase is not Phase.CLOSED and (self._lifespan is not None or self._requests):
+            if self.phase is not _CLOSED and (self._lifespan is not None or self._requests):
                 _logger.warning("the application was not shut down: %s", exc)
         self._release()
         self._use.join()
@@ -147,9 +150,13 @@ class Session:
             finally:
                 del failure  # no cycle through the traceback's frames
 
+    def is_open(self) -> bool:
+        """Return whether requests are served."""
+        return self.phase is _OPEN and not self.portal.ended
+
     def is_shutting_down(self) -> bool:
         """Return whether the shutdown is under way on the loop."""
-        return self.phase is Phase.CLOSING and self._ended is not None
+        return self.phase is _CLOSING and self._ended is not None
 
     def abandon(self) -> None:
         """Close without waiting; the owner was garbage-collected."""
@@ -166,12 +173,12 @@ class Session:
             call.lost()
 
     def _begin_to_close(self) -> None:
-        if self.phase is not Phase.CLOSED:
-            self.phase = Phase.CLOSING
+        if self.phase is not _CLOSED:
+            self.phase = _CLOSING
 
     def _release(self) -> None:
         """Forget the session and release the loop. Idempotent."""
-        self.phase = Phase.CLOSED
+        self.phase = _CLOSED
         if self._use.portal is not None:
             self._use.portal.guests.discard(self)
         open_sessions.get().pop(self, None)
@@ -180,12 +187,12 @@ class Session:
     # --- on the event loop ------------------------------------------------------------------------
 
     async def _start_up(self, seconds: float | None) -> None:
-        if self.phase is not Phase.NEW:
+        if self.phase is not _NEW:
             return
         if self._mode != "off":
             await self._start_application(seconds)
         self.portal.guests.add(self)
-        self.phase = Phase.OPEN
+        self.phase = _OPEN
 
     async def _start_application(self, seconds: float | None) -> None:
         self._startup = anyio.Event()
