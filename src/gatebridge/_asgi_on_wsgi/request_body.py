@@ -143,5 +143,5 @@ def _length_required() -> RequestError:
     return error
 
 
-def _too_large(limit: int) -> RequestBodyError:
+def _too_large(limit: int) -> RequestBodyError:  # H-MSG-10
     return RequestBodyError("body", f"over the limit of {limit} bytes", 413)

@@ -293,7 +293,7 @@ class WsgiCall:
         """Return the message of the head, which is about to go out."""
         head = self._require_head()
         if self._input is not None and self._input.refused is not None:
-            raise self._input.refused  # whatever the application made of it, the answer is 413
+            raise self._input.refused  # 413, whatever the application made of it (D-15)
         return {
             "type": "http.response.start",
             "status": head.status,

@@ -157,7 +157,7 @@ class WsgiInput(io.BufferedIOBase):
 
     @property
     def refused(self) -> RequestBodyError | None:
-        """A new error of a body over the limit, if a read has raised one."""
+        """A new error of a body over the limit, if a read has raised one (H-MSG-10, D-15)."""
         if not self._raised or not isinstance(self._error, RequestBodyError):
             return None
         return RequestBodyError(*self._error.args) if self._error.status == 413 else None

@@ -98,6 +98,7 @@ class WorkerJob:
                 channel.loop_ended()
             elif channel.client < CLOSED:
                 environ["gatebridge.disconnected"] = DepartureFlag(channel, self._loop)
+                # Only what the server offers (A-CORE-14).
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
                     environ["wsgi.early_hints"] = call.early_hints
