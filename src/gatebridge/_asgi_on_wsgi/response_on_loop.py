@@ -248,7 +248,7 @@ class Response:
         except AsgiAppError:
             size = 0  # nothing counts any more
         if self._ignored is None:
-            self._ignored = Window(self._window_bytes)
+            self._ignored = Window(self._window_bytes + 1)
         self._ignored.put(size)
         if self._ignored.is_full:
             self.told = True
