@@ -109,7 +109,7 @@ class Response:
 
     # --- what the application sends ---------------------------------------------------------------
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:  # noqa: C901 - a call for each message costs
         """Take one message of the response (ASGI HTTP 2.5 "Response Start", "Response Body").
 
         Raises:
@@ -132,7 +132,8 @@ class Response:
                 await self.until_room()
             self._go_on(body, step)
         elif kind == "http.response.start":
-            self._check(GIVE_HEAD, kind)
+            if self.stage is not NO_HEAD:
+                raise _out_of_order(kind, self.stage, GIVE_HEAD)
             self.head = head_of(message)
             self._step(GIVE_HEAD, kind)
             if self.head_wanted:
@@ -154,16 +155,13 @@ class Response:
         else:
             raise AsgiAppError("type", f"not a message of an HTTP response: {kind!r:.80}")
 
-    def _check(self, step: Step, kind: str) -> None:
-        """Raise unless this is the time for a step."""
-        if (self.stage, step) not in AFTER:  # no KeyError: it would be the error's context
-            raise _out_of_order(kind, self.stage, step)
-
     def _step(self, step: Step, kind: str) -> None:
         """Take a step, if this is the time for it."""
-        self._check(step, kind)
-        self.stage = AFTER[self.stage, step]
-        if self.stage is COMPLETE and self._changed:
+        stage = AFTER.get((self.stage, step))
+        if stage is None:  # no KeyError: it would be the error's context
+            raise _out_of_order(kind, self.stage, step)
+        self.stage = stage
+        if stage is COMPLETE and self._changed:
             self.wake()
 
     def _begin(self, body: bytes, step: Step) -> None:
@@ -171,9 +169,9 @@ class Response:
         kind = "http.response.body"
         if self._file is _FILE_ASKED:
             raise _beside_file()
-        self._check(step, kind)
         head = self.head
-        assert head is not None
+        if head is None:
+            raise _out_of_order(kind, self.stage, step)
         length = self._length_after(head)
         if length is NO_CONTENT:
             body, step = b"", END
@@ -216,9 +214,8 @@ class Response:
 
     async def _send_file(self, path: str) -> None:
         kind = "http.response.pathsend"
-        if self._file is _FILE_ASKED:
+        if self._file is _FILE_ASKED or (self.stage, FILE) not in AFTER:
             raise _out_of_order(kind, self.stage, FILE)
-        self._check(FILE, kind)
         assert self.head is not None
         if self._length_after(self.head) is NO_CONTENT:
             self._begin(b"", END)

@@ -115,8 +115,6 @@ class WorkerJob:
             if not wsgi_app_lost_client(error):
                 _logger.error("%s: close() failed after another error", self, exc_info=error)
             del error  # no cycle through the traceback's frames
-        if channel.ended:
-            self.log_lost_error()
         return self._finish
 
     def _run(self, body: WsgiInput | None) -> None:
@@ -148,7 +146,7 @@ class WorkerJob:
         channel.worker_done(self.call.whole)
         if channel.client is LOST and not channel.ended:
             _logger.info("%s: the event loop has ended", self)
-        if channel.ended or channel.client is LOST or (self.errors and self._loop.is_closed()):
+        if self.errors and (channel.ended or channel.client is LOST or self._loop.is_closed()):
             self.log_lost_error()
 
     def log_lost_error(self) -> None:
