@@ -10,7 +10,7 @@ from gatebridge._adapt import AnyApplication, to_asgi
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.answer import answer_lifespan
-from gatebridge._mounts.lifespan import running_all
+from gatebridge._mounts.lifespans_on_loop import running_all
 from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge.types import ASGIApplication, Receive, Scope, Send

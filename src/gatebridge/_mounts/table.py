@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from gatebridge._adapt import AnyApplication
 from gatebridge._translate.paths import mount_point, starts_with
+from gatebridge.errors import LifespanError
 
 T = TypeVar("T")
 
@@ -46,6 +47,11 @@ def adapt_all(
     first = adapted("the default application", default)
     others = {prefix: adapted(prefix, app) for prefix, app in by_prefix(mounts).items()}
     return first, others, list(parts.values())
+
+
+def failure_of(name: str, error: LifespanError) -> LifespanError:
+    """Return a failure with the name of the application in front of its reason."""
+    return LifespanError(error.field, f"{name}: {error.reason}")
 
 
 def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:

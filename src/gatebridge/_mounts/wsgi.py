@@ -9,7 +9,7 @@ from typing_extensions import Self
 
 from gatebridge._adapt import AnyApplication, to_wsgi
 from gatebridge._detect.wrong_server import for_wsgi_servers
-from gatebridge._mounts.lifespan import LivingParts
+from gatebridge._mounts.startable_parts import StartableParts
 from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point
 from gatebridge.types import StartResponse, WSGIEnvironment
@@ -52,7 +52,7 @@ class WsgiMounts:
         self._longest_first = longest_first(
             {prefix.encode().decode("latin-1"): app for prefix, app in self.mounts.items()}
         )
-        self._living = LivingParts(parts)
+        self._startable = StartableParts(parts)
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.default!r}, {self.mounts!r})"
@@ -66,9 +66,9 @@ class WsgiMounts:
             UnavailableError: The mounts were closed, and an ASGI application is asked for.
             Exception: Whatever an application raised.
         """
-        living = self._living
-        if living.parts and not living.processes.get().settled:
-            living.start(reopen=False)
+        startable = self._startable
+        if startable.parts:
+            startable.ensure_started()
         path = environ.get("PATH_INFO") or ""
         found = find_mount(path, self._longest_first)
         if found is None:
@@ -86,7 +86,7 @@ class WsgiMounts:
             UnavailableError: Called on the thread of an event loop of this library.
             Exception: Whatever else kept one from starting, such as a missing package.
         """
-        self._living.start(reopen=True)
+        self._startable.start(reopen=True)
 
     def close(self) -> None:
         """Shut all ASGI applications down, in reverse; twice does nothing.
@@ -96,7 +96,7 @@ class WsgiMounts:
             UnavailableError: Called on the thread of an event loop of this library.
             Exception: Likewise, from an application with a ``close`` of its own.
         """
-        self._living.close()
+        self._startable.close()
 
     def __enter__(self) -> Self:
         """Do as `startup`."""
