@@ -7,8 +7,8 @@ from typing import cast
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._detect.interface import Interface, interface
 from gatebridge._detect.undeclared_length import needs_length
-from gatebridge._lifespan.living import Living, lifespan_of
 from gatebridge._lifespan.shim import LifespanShim
+from gatebridge._lifespan.startable import Living, lifespan_of
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 

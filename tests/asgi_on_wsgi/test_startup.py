@@ -202,7 +202,7 @@ def test_an_application_that_failed_gets_no_further_event(adapt: Adapt, others: 
 def test_an_application_that_failed_and_does_not_end_is_ended(
     adapt: Adapt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gatebridge._lifespan.protocol._CLEANUP_SECONDS", 0.01)
+    monkeypatch.setattr("gatebridge._lifespan.as_server._CLEANUP_SECONDS", 0.01)
     ended = Event()
 
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

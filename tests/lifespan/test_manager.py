@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from gatebridge import LifespanManager
-from gatebridge._lifespan import protocol
+from gatebridge._lifespan import as_server
 from gatebridge.errors import LifespanError
 from lifespan.host import HANG, WITHOUT_LIFESPAN, Living, respond
 from wsgi_on_asgi.host import Host
@@ -173,7 +173,7 @@ async def test_without_a_timeout_a_cancelled_task_does_not_wait_for_the_shutdown
 async def test_without_a_timeout_who_has_answered_does_not_hold_up_the_shutdown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(protocol, "_CLEANUP_SECONDS", 0.01)
+    monkeypatch.setattr(as_server, "_CLEANUP_SECONDS", 0.01)
     ended = anyio.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

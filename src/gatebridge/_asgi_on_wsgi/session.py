@@ -16,7 +16,7 @@ from gatebridge._asgi_on_wsgi.call_on_loop import Call
 from gatebridge._asgi_on_wsgi.interpreter_exit import open_sessions, refuse_at_exit
 from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.portal import Portal
-from gatebridge._lifespan.protocol import Lifespan, LifespanMode
+from gatebridge._lifespan.as_server import Lifespan, LifespanMode
 from gatebridge.errors import LifespanError, UnavailableError
 from gatebridge.types import ASGIApplication
 

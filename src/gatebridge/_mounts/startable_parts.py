@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gatebridge._concurrency.own_thread import refuse_background_thread
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
-from gatebridge._lifespan.living import Living
+from gatebridge._lifespan.startable import Living
 from gatebridge._mounts.table import failure_of
 from gatebridge.errors import LifespanError
 
