@@ -29,7 +29,7 @@ OTHERS = {"ArgumentTypeError", "ConnectionError", "RuntimeError", "TypeError", "
 LEVELS = {"critical", "debug", "error", "exception", "info", "warning"}
 ANSWERS = {"send_refusal": 3, "plain_response": 1}  # functions, and which argument is the text
 REPORTS = {"Finding", "Obstacle"}
-EXPLANATIONS = {  # decorators of `_detect.wrong_server`
+EXPLANATIONS = {  # decorators of `_wrong_server`
     "for_asgi_servers": "for ASGI servers",
     "for_wsgi_servers": "for WSGI servers",
 }

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gatebridge._command_line.check import check, check_in_new_interpreter
 from gatebridge._command_line.describe import describe
-from gatebridge._command_line.load import NamedApplication, load
 from gatebridge._command_line.serve import serve
+from gatebridge._load import NamedApplication, load
 from gatebridge._version import __version__
 from gatebridge.errors import GatebridgeError
 

@@ -27,7 +27,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from gatebridge._command_line.load import InterfaceChoice, NamedApplication, load
+from gatebridge._load import InterfaceChoice, NamedApplication, load
 from gatebridge.errors import LoadError
 from gatebridge.types import ASGIApplication, WSGIApplication
 

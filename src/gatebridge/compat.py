@@ -22,10 +22,10 @@ from gatebridge._concurrency.loop_use import LoopUse
 from gatebridge._concurrency.own_thread import refuse_loop_thread
 from gatebridge._concurrency.per_process import current_process
 from gatebridge._concurrency.pool import WorkerPool
-from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._lifespan.as_server import LifespanMode
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.text import request_line
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi as _WsgiToAsgi
 from gatebridge.errors import UnavailableError
 from gatebridge.types import (

@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from gatebridge.__main__ import main
-from gatebridge._command_line.load import load
 from gatebridge._command_line.serve import serve
+from gatebridge._load import load
 from servers.processes import HANG, python
 
 pytestmark = [

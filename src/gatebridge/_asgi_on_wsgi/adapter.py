@@ -38,11 +38,11 @@ from gatebridge._concurrency.loop_use import LoopUse, PortalUse, SharedLoop
 from gatebridge._concurrency.own_thread import refuse_background_thread, refuse_portal_thread
 from gatebridge._concurrency.per_process import PerProcess, current_process
 from gatebridge._detect.interface import require_asgi3
-from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._lifespan.as_server import LifespanMode
 from gatebridge._translate.handshake import handshake_key, is_handshake
 from gatebridge._translate.scope import scope_from_environ, websocket_scope_from_environ
 from gatebridge._translate.text import request_line
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.errors import HostError, LifespanError, RequestError, UnavailableError
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment
 

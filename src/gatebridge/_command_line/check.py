@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-from gatebridge._command_line.load import InterfaceChoice, NamedApplication
+from gatebridge._load import InterfaceChoice, NamedApplication
 from gatebridge.checks import CHECKS, check_application, check_host, check_import
 
 # To an interpreter that has imported gatebridge, gevent's patches always come too late.

@@ -8,10 +8,10 @@ from typing import cast
 import anyio
 
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
-from gatebridge._command_line.load import NamedApplication
 from gatebridge._detect.undeclared_length import needs_length
 from gatebridge._lifespan.manager import LifespanManager
 from gatebridge._lifespan.startable import Living
+from gatebridge._load import NamedApplication
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
 

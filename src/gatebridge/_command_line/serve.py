@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from gatebridge._command_line.load import NamedApplication
 from gatebridge._command_line.threaded_server import ThreadedServer
 from gatebridge._lifespan.startable import Living
+from gatebridge._load import NamedApplication
 from gatebridge.errors import UnavailableError
 
 _SHUTDOWN_SECONDS = 10.0  # for the responses that are under way

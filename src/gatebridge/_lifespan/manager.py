@@ -11,8 +11,8 @@ import anyio
 from gatebridge._arguments import require_seconds
 from gatebridge._concurrency.loop_handle import current_loop
 from gatebridge._detect.interface import require_asgi3
-from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.as_server import Lifespan
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 

@@ -18,9 +18,9 @@ import anyio.to_thread
 
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._detect.interface import require_asgi3
-from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.as_application import answer_lifespan
 from gatebridge._lifespan.manager import LifespanManager
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 _AddedState = Mapping[str, Any] | None

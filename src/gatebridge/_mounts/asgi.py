@@ -8,11 +8,11 @@ from typing import Any
 
 from gatebridge._adapt import AnyApplication, to_asgi
 from gatebridge._concurrency.per_loop import PerLoop
-from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.as_application import answer_lifespan
 from gatebridge._mounts.lifespans_on_loop import running_all
 from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 

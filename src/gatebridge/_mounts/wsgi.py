@@ -8,10 +8,10 @@ from types import TracebackType
 from typing_extensions import Self
 
 from gatebridge._adapt import AnyApplication, to_wsgi
-from gatebridge._detect.wrong_server import for_wsgi_servers
 from gatebridge._mounts.startable_parts import StartableParts
 from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point
+from gatebridge._wrong_server import for_wsgi_servers
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 

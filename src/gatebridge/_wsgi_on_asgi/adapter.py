@@ -12,10 +12,10 @@ import anyio.to_thread
 from gatebridge._arguments import require_bool, require_int, require_mapping, require_seconds
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._detect.interface import require_wsgi
-from gatebridge._detect.wrong_server import for_asgi_servers
 from gatebridge._lifespan.as_application import answer_lifespan
 from gatebridge._translate.environ import environ_from_scope
 from gatebridge._translate.text import request_line
+from gatebridge._wrong_server import for_asgi_servers
 from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
 from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper
 from gatebridge._wsgi_on_asgi.notices import Notices
