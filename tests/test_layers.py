@@ -87,6 +87,22 @@ def test_the_layers_below_the_top_import_one_another() -> None:
 
 
 @pytest.mark.parametrize(
+    ("module", "other"),
+    [
+        (module, other)
+        for direction, other in (
+            ("_wsgi_on_asgi", "_asgi_on_wsgi"),
+            ("_asgi_on_wsgi", "_wsgi_on_asgi"),
+        )
+        for module in _MODULES
+        if module.partition(".")[0] == direction
+    ],
+)
+def test_no_direction_imports_from_the_other(module: str, other: str) -> None:
+    assert [name for name in _imports(module) if other in name.split(".")] == []
+
+
+@pytest.mark.parametrize(
     "module", [m for m in _MODULES if m.partition(".")[0] in ("_translate", "_protocol")]
 )
 def test_the_pure_layer_imports_nothing_that_can_wait(module: str) -> None:
