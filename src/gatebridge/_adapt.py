@@ -8,7 +8,7 @@ from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._detect.interface import Interface, interface
 from gatebridge._detect.undeclared_length import needs_length
 from gatebridge._lifespan.shim import LifespanShim
-from gatebridge._lifespan.startable import Living, lifespan_of
+from gatebridge._lifespan.startable import Startable, lifespan_of
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -62,7 +62,7 @@ def as_asgi(app: object, kind: Interface, *, multiprocess: bool = True) -> ASGIA
         return cast("ASGIApplication", app)
     wsgi_app = cast("WSGIApplication", app)
     adapted = WsgiToAsgi(wsgi_app, spool_bodies=needs_length(app), multiprocess=multiprocess)
-    return LifespanShim(adapted, lifespan_of(app)) if isinstance(app, Living) else adapted
+    return LifespanShim(adapted, lifespan_of(app)) if isinstance(app, Startable) else adapted
 
 
 def as_wsgi(app: object, kind: Interface) -> WSGIApplication:

@@ -279,7 +279,7 @@ async def test_a_failed_shutdown_does_not_keep_the_others(
 def test_close_goes_on_after_any_failure(caplog: pytest.LogCaptureFixture) -> None:
     """Also of an application that starts and ends, but is not of this library."""
 
-    class Living:
+    class Startable:
         def startup(self) -> None: ...
         def close(self) -> None:
             raise ZeroDivisionError
@@ -290,12 +290,12 @@ def test_close_goes_on_after_any_failure(caplog: pytest.LogCaptureFixture) -> No
             return wsgi_part(environ, start_response)
 
     log: list[str] = []
-    mounts = WsgiMounts(Part("root", log), {"/living": Living()})
+    mounts = WsgiMounts(Part("root", log), {"/startable": Startable()})
     mounts.startup()
     with pytest.raises(ZeroDivisionError):
         mounts.close()
     assert log == ["root up", "root down"]
-    assert [record.message for record in caplog.records] == ["/living: close() failed"]
+    assert [record.message for record in caplog.records] == ["/startable: close() failed"]
 
 
 @nested

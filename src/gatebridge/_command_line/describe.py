@@ -10,7 +10,7 @@ import anyio
 from gatebridge._asgi_on_wsgi.adapter import AsgiToWsgi
 from gatebridge._detect.undeclared_length import needs_length
 from gatebridge._lifespan.manager import LifespanManager
-from gatebridge._lifespan.startable import Living
+from gatebridge._lifespan.startable import Startable
 from gatebridge._load import NamedApplication
 from gatebridge._wsgi_on_asgi.adapter import WsgiToAsgi
 from gatebridge.types import ASGIApplication, Message, Receive, Scope, Send
@@ -30,8 +30,10 @@ def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
     yield f"application:       {name}, {kind.__module__}.{kind.__qualname__}"
     yield f"interface:         {application.interface}"
     if application.interface == "wsgi":
-        living = isinstance(application.app, Living)
-        what = "with its startup() and close()" if living else "none, because WSGI has no lifespan"
+        startable = isinstance(application.app, Startable)
+        what = (
+            "with its startup() and close()" if startable else "none, because WSGI has no lifespan"
+        )
         yield f"lifespan:          {what}"
     elif start:
         yield f"lifespan:          {_try_lifespan(cast('ASGIApplication', application.app))}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from gatebridge._command_line.threaded_server import ThreadedServer
-from gatebridge._lifespan.startable import Living
+from gatebridge._lifespan.startable import Startable
 from gatebridge._load import NamedApplication
 from gatebridge.errors import UnavailableError
 
@@ -99,7 +99,7 @@ def _run_wsgiref(
     # Not in this thread: a signal that comes while a request is handed over would close that.
     acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     try:
-        with app if isinstance(app, Living) else contextlib.nullcontext():
+        with app if isinstance(app, Startable) else contextlib.nullcontext():
             server.server_activate()
             acceptor.start()
             try:

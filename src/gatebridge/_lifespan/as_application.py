@@ -18,7 +18,7 @@ _logger = logging.getLogger("gatebridge")
 
 
 async def answer_lifespan(
-    receive: Receive, send: Send, life: AbstractAsyncContextManager[object]
+    receive: Receive, send: Send, lifespan: AbstractAsyncContextManager[object]
 ) -> None:
     """Speak the protocol for a context manager: entered at startup, left at shutdown.
 
@@ -32,7 +32,7 @@ async def answer_lifespan(
     try:
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(life)
+                await stack.enter_async_context(lifespan)
             except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
                 await _report(send, "lifespan.startup.failed", exc)
                 return

@@ -81,7 +81,7 @@ class LifespanShim:
             Exception: Whatever the application raised.
         """
         if scope["type"] == "lifespan":
-            await answer_lifespan(receive, send, self._live(scope.get("state")))
+            await answer_lifespan(receive, send, self._run_lifespan(scope.get("state")))
             return
         scope = {**scope}
         if "state" not in scope and (state := self._states.get()) is not None:
@@ -89,7 +89,7 @@ class LifespanShim:
         await self.app(scope, receive, send)
 
     @asynccontextmanager
-    async def _live(self, state: dict[str, Any] | None) -> AsyncGenerator[None, None]:
+    async def _run_lifespan(self, state: dict[str, Any] | None) -> AsyncGenerator[None, None]:
         failure: BaseException | None = None
         async with AsyncExitStack() as stack:
             if state is None:
@@ -100,7 +100,7 @@ class LifespanShim:
                 raise TypeError(f"lifespan must yield None or a mapping, got {mapping!r:.80}")
             state.update(mapping or {})
             try:
-                await stack.enter_async_context(running(self.app, state))
+                await stack.enter_async_context(inner_lifespan(self.app, state))
             except BaseException as exc:
                 failure = exc
                 raise
@@ -141,7 +141,7 @@ async def _in_threads(
             await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
-def running(app: ASGIApplication, state: dict[str, Any]) -> LifespanManager:
+def inner_lifespan(app: ASGIApplication, state: dict[str, Any]) -> LifespanManager:
     """Return the lifespan of an application within another one's, for which the server sets limits.
 
     Args:

@@ -11,7 +11,7 @@ from gatebridge._concurrency.per_process import PerProcess
 
 
 @runtime_checkable
-class Living(Protocol):
+class Startable(Protocol):
     """A WSGI application that starts and ends, as `AsgiToWsgi` and `WsgiMounts` do."""
 
     def startup(self) -> None: ...
@@ -20,7 +20,7 @@ class Living(Protocol):
     def __exit__(self, *exc_info: object) -> object: ...
 
 
-def lifespan_of(app: Living) -> Callable[[object], AbstractContextManager[None]]:
+def lifespan_of(app: Startable) -> Callable[[object], AbstractContextManager[None]]:
     """Return a lifespan for `LifespanShim`; of several event loops the last one closes it."""
     loops = PerProcess(_LoopCount)
 

@@ -9,7 +9,7 @@ from typing import Any
 from gatebridge._adapt import AnyApplication, to_asgi
 from gatebridge._concurrency.per_loop import PerLoop
 from gatebridge._lifespan.as_application import answer_lifespan
-from gatebridge._mounts.lifespans_on_loop import running_all
+from gatebridge._mounts.lifespans_on_loop import all_lifespans
 from gatebridge._mounts.table import adapt_all, find_mount, longest_first
 from gatebridge._translate.paths import mount_point, starts_with, with_one_slash
 from gatebridge._wrong_server import for_asgi_servers
@@ -65,7 +65,7 @@ class AsgiMounts:
             Exception: Whatever an application raised.
         """
         if scope["type"] == "lifespan":
-            await answer_lifespan(receive, send, self._live(scope.get("state") or {}))
+            await answer_lifespan(receive, send, self._run_lifespan(scope.get("state") or {}))
             return
         app, scope = self._route(scope)
         if (states := self._states.get()) is not None:
@@ -94,9 +94,9 @@ class AsgiMounts:
         return app, scope
 
     @asynccontextmanager
-    async def _live(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
+    async def _run_lifespan(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
         """Run all lifespans."""
         states: dict[int, dict[str, Any]] = {}
         with self._states.hold(states):
-            async with running_all(self._parts, given, states):
+            async with all_lifespans(self._parts, given, states):
                 yield

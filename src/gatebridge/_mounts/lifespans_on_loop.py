@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from gatebridge._lifespan.manager import LifespanManager
-from gatebridge._lifespan.shim import running
+from gatebridge._lifespan.shim import inner_lifespan
 from gatebridge._mounts.table import failure_of
 from gatebridge.errors import LifespanError
 from gatebridge.types import ASGIApplication
@@ -22,7 +22,7 @@ _logger = logging.getLogger("gatebridge")
 
 
 @asynccontextmanager
-async def running_all(
+async def all_lifespans(
     parts: Iterable[tuple[str, ASGIApplication]],
     given: Mapping[str, Any],
     states: dict[int, dict[str, Any]],
@@ -36,7 +36,7 @@ async def running_all(
     """
     async with AsyncExitStack() as stack:
         for name, app in parts:
-            manager = running(app, dict(given))
+            manager = inner_lifespan(app, dict(given))
             try:
                 state = await manager.__aenter__()
             except LifespanError as exc:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gatebridge._concurrency.own_thread import refuse_background_thread
 from gatebridge._concurrency.per_process import PerProcess, Process, current_process
-from gatebridge._lifespan.startable import Living
+from gatebridge._lifespan.startable import Startable
 from gatebridge._mounts.table import failure_of
 from gatebridge.errors import LifespanError
 
@@ -37,7 +37,7 @@ class StartableParts:
     """
 
     def __init__(self, parts: Iterable[tuple[str, object]]) -> None:
-        self.parts = [(name, app) for name, app in parts if isinstance(app, Living)]
+        self.parts = [(name, app) for name, app in parts if isinstance(app, Startable)]
         self._progress = PerProcess(_Progress)
         self._settled: set[Process] = set()  # where they were started or closed
 
@@ -93,7 +93,7 @@ class StartableParts:
             raise failure
 
 
-def _close_all(parts: Sequence[tuple[str, Living]]) -> Exception | None:
+def _close_all(parts: Sequence[tuple[str, Startable]]) -> Exception | None:
     """Close applications in reverse; return the first failure. All are in the log."""
     failures: list[Exception] = []
     for name, app in reversed(parts):

@@ -191,7 +191,7 @@ class WsgiToAsgi:
                 notices=self._notices,
             ).run()
         elif kind == "lifespan":
-            await answer_lifespan(receive, send, self._live())
+            await answer_lifespan(receive, send, self._run_lifespan())
         elif kind == "websocket":
             await refuse_websocket(scope, receive, send)
         else:
@@ -202,7 +202,7 @@ class WsgiToAsgi:
         return self._pool.statistics()
 
     @asynccontextmanager
-    async def _live(self) -> AsyncGenerator[None, None]:
+    async def _run_lifespan(self) -> AsyncGenerator[None, None]:
         """Serve requests until the lifespan ends, then stop the worker threads."""
         self._pool.open()
         try:
