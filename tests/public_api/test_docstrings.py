@@ -132,7 +132,7 @@ def test_every_error_of_the_library_is_described(
     name: str, function: FunctionType, cls: type | None
 ) -> None:
     places = [vars(base).get(function.__name__) for base in cls.__mro__] if cls else [function]
-    if cls and (same := re.match(r"Do as `(\w+)`\.", doc(function))):
+    if cls and (same := re.match(r"(?:Do as|Like) `(\w+)`\.", doc(function))):
         places = [getattr(cls, same[1])]
     said = {getattr(errors, each, None) for each in entries(places, "Raises")}
     raised = {each for each in raised_by(function, cls) if (name, each) not in _NOT_RAISED}

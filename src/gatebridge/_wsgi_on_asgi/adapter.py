@@ -37,50 +37,50 @@ class WsgiToAsgi:
         # uvicorn shop:app
 
     Each request calls the application once, in one worker thread, with a copy of the request's
-    `contextvars` context. Bodies are streamed both ways through bounded windows. A worker that
-    waits for its client does not count against ``threads``.
+    `contextvars` context. Bodies are streamed in both directions through bounded windows. A worker
+    that waits for its client does not count against ``threads``.
 
-    The lifespan protocol is answered; at its shutdown the worker threads are ended. Without a
-    lifespan everything else works the same. A WebSocket is refused: 501 where the server offers a
+    The adapter answers the lifespan protocol, and stops the worker threads at its shutdown. Without
+    a lifespan everything else works the same. A WebSocket is refused: 501 where the server offers a
     denial response, otherwise 403.
 
     Args:
         app: The WSGI application. An object whose signature shows that it is not one is refused;
             beyond that, the adapter only calls it.
-        threads: How many calls may run at a time; at least 1. With 1, and ``max_threads`` left
-            alone, calls never overlap; one that waits for another request to itself then waits for
-            ever.
-        max_threads: How many threads there may be, with those whose clients stall; at least
-            ``threads``. None for 1 if ``threads`` is 1, otherwise for ``threads`` and 2000 more.
-        max_queue: How many requests may wait for a thread, at least 0; further ones are answered
-            503 with ``Retry-After: 1``. None for any number.
-        idle_timeout: After how many seconds without work a thread ends; at least 0.
-        shutdown_timeout: How many seconds requests may still run at the lifespan's shutdown, at
-            least 0. Those that run longer are abandoned, and logged.
-        window_bytes: How many bytes of a body may wait between client and application, in each
-            direction of each request; at least 1. Each block counts with its overhead, none is
-            split, and about as many bytes again may be in the server's hands.
+        threads: Calls that may run at a time; at least 1. With ``threads=1`` and the default
+            ``max_threads``, calls never overlap; an application that sends a request to itself
+            deadlocks.
+        max_threads: Threads that may exist, including those whose clients stall; at least
+            ``threads``. None means 1 if ``threads`` is 1, otherwise ``threads`` and 2000 more.
+        max_queue: Requests that may wait for a thread, at least 0; further ones are answered 503
+            with ``Retry-After: 1``. None for any number.
+        idle_timeout: Time without work after which a thread ends, in seconds; at least 0.
+        shutdown_timeout: Time that requests may still run at the lifespan's shutdown, in seconds;
+            at least 0. Those that run longer are abandoned, and logged.
+        window_bytes: The part of a body that may wait between client and application, in bytes, in
+            each direction of each request; at least 1. Each block counts with its overhead and
+            is never split, and the server may hold about as many bytes again.
         max_body_size: The largest request body in bytes, at least 0; larger ones are answered 413.
             None for any.
         spool_bodies: Whether to receive a request body without a declared length (a chunked upload)
             before calling the application, and to set ``CONTENT_LENGTH``. Django, Bottle, Falcon
-            and CherryPy need it: they take a body without a length for empty, or answer 411.
+            and CherryPy need it: they treat a body without a length as empty, or answer 411.
             ``wsgi.input`` is then a seekable file, in memory up to ``window_bytes``, otherwise a
             temporary file on disk; without a ``max_body_size``, more than 1 GiB is answered 413.
             Bodies with a declared length are still streamed.
-        duplicate_header_limit: How often a header may come in a request, at least 1; ``Cookie``
-            too, which HTTP/2 clients may send in parts. More often, and the answer is 400. None for
-            any number.
+        duplicate_header_limit: Times that a header may occur in a request, at least 1; this
+            includes ``Cookie``, which HTTP/2 clients may send in parts. A request with more is
+            answered 400. None for any number.
         multiprocess: For ``wsgi.multiprocess``: whether another process may serve the same
             application at the same time. Pass False on a single-process server if a debugger, such
             as pyramid_debugtoolbar, needs that.
-        environ: Name-value pairs to put into each environ, in place of what the request gives under
+        environ: Name-value pairs to put into each environ; they replace what the request has under
             the same name. Names that begin with ``wsgi.`` are ignored, with a warning; CGI names
             (without a dot) must have a native string.
-        errors: For ``wsgi.errors``; None for ``sys.stderr`` as it is at the time of writing.
-        name: For the names of the threads; None for that of the function, or of the class.
-        server_sends_files: Whether the server may send a file itself, by the extensions
-            ``http.response.zerocopysend`` and ``http.response.pathsend``. False if middleware
+        errors: For ``wsgi.errors``; None means ``sys.stderr``, looked up on each write.
+        name: For the names of the threads; None means the name of the function, or of the class.
+        server_sends_files: Whether the server may send a file itself, with the extensions
+            ``http.response.zerocopysend`` and ``http.response.pathsend``. Pass False if middleware
             between the adapter and the server must see the bytes, to compress them for example.
 
     Attributes:
@@ -157,8 +157,8 @@ class WsgiToAsgi:
 
         Raises:
             HostError: The server breaks the ASGI specification, or speaks another protocol.
-            WsgiAppError: The application broke PEP 3333, or raised what must not end a server:
-                `SystemExit`, `KeyboardInterrupt`, `StopIteration`.
+            WsgiAppError: The application broke PEP 3333, or raised an exception that must not end
+                a server: `SystemExit`, `KeyboardInterrupt`, `StopIteration`.
             Exception: Whatever the application raised.
         """
         kind = scope.get("type")
@@ -198,7 +198,7 @@ class WsgiToAsgi:
             raise HostError("type", f"not a protocol that WSGI can serve: {kind!r:.80}")
 
     def statistics(self) -> PoolStatistics:
-        """Return how many threads there are and what they do; see `PoolStatistics`."""
+        """Return the number of threads and what they do; see `PoolStatistics`."""
         return self._pool.statistics()
 
     @asynccontextmanager
@@ -217,10 +217,10 @@ class WsgiToAsgi:
             await self._drain(closing)
 
     async def _drain(self, closing: object) -> None:
-        """End the pool's threads; those that do not end in time are abandoned, by name.
+        """Stop the pool's threads; log the requests of those that do not end in time.
 
-        Whoever calls the application afterwards, without a lifespan, is served all the same, as
-        far as the abandoned ones leave threads.
+        Later requests, without a lifespan, are served all the same, with the threads that the
+        abandoned ones leave.
         """
         try:
             abandoned = await anyio.to_thread.run_sync(self._pool.join, self._shutdown_timeout)

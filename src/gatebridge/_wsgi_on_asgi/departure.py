@@ -1,4 +1,4 @@
-"""``environ["gatebridge.disconnected"]``: lets a long-running application ask for its client."""
+"""``environ["gatebridge.disconnected"]``: shows a long-running application whether to go on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def disconnect_flag(environ: Mapping[str, object]) -> DisconnectFlag:
     """Return the flag that shows whether the client is gone; elsewhere, one that is never set.
 
     On `WsgiToAsgi` it is ``environ["gatebridge.disconnected"]``. Other servers and the test clients
-    of frameworks do not have that key; with this function the same application runs there, too.
+    of frameworks do not set that key; with this function the same application runs there, too.
 
     Args:
         environ: The request's: ``request.environ`` in Flask, ``request.META`` in Django.
 
     Returns:
         A flag with ``is_set()`` and ``wait(timeout)``. Where it is never set, ``wait()`` without a
-        timeout never returns: always pass one, and look again.
+        timeout never returns: always pass one, and check again.
 
     Source: an extension of this library (D-29).
     """
@@ -32,13 +32,15 @@ def disconnect_flag(environ: Mapping[str, object]) -> DisconnectFlag:
 
 
 class DepartureFlag(DisconnectFlag):
-    """Tells an application whether its client is gone.
+    """Shows an application whether its client is gone.
 
-    Nobody watches for a departure before the application first asks for it, or streams. It cannot
-    be seen as long as more of the request's body is on its way than fits into the window.
+    The call watches for a departure from the application's first question on, if it has had no
+    other reason to: a streamed body or response, or a request that takes longer than most. A
+    departure cannot be seen as long as more of the request's body arrives than fits into the
+    window.
 
     Args:
-        channel: That of the request's response, which is told of the departure.
+        channel: The response's channel, which notices the departure.
         loop: The handle of the event loop that the request runs on.
     """
 
@@ -57,7 +59,7 @@ class DepartureFlag(DisconnectFlag):
         """Wait until the client is gone; meanwhile the thread does not count against ``threads``.
 
         Args:
-            timeout: How many seconds to wait at most; None for as long as it takes.
+            timeout: Longest wait, in seconds; None to wait indefinitely.
 
         Returns:
             Whether the client is gone.

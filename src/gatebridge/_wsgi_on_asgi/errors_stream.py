@@ -1,4 +1,4 @@
-"""``wsgi.errors``: where applications write what the operator shall read.
+"""``wsgi.errors``: where applications write messages for the operator.
 
 Source: PEP 3333 "Input and Error Streams" and "environ Variables".
 """
@@ -12,10 +12,10 @@ from gatebridge.types import ErrorStream
 
 
 class WsgiErrors(io.TextIOBase):
-    """A text stream over ``sys.stderr`` as it is at that moment, or over a stream given.
+    """A text stream over ``sys.stderr``, looked up on each write, or over a given stream.
 
-    Looking it up late keeps redirection by tests and servers working. Any text can be written: what
-    the stream cannot encode is written with backslash escapes.
+    Looking it up late keeps redirection by tests and servers working. Any text can be written:
+    characters that the stream cannot encode become backslash escapes.
 
     Args:
         stream: Where to write; ``sys.stderr`` if None.

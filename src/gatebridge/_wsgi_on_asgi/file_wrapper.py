@@ -1,4 +1,4 @@
-"""``wsgi.file_wrapper``: a file as a response body, sent by the server's own means where it can.
+"""``wsgi.file_wrapper``: a file as a response body, sent by the server itself where it can.
 
 Source: PEP 3333 "Optional Platform-Specific File Handling"; ASGI extensions
 ``http.response.zerocopysend`` and ``http.response.pathsend``.
@@ -21,14 +21,15 @@ _TEMPORARY_FILE = tempfile._TemporaryFileWrapper  # pyright: ignore[reportPrivat
 
 
 class FileWrapper:
-    """An iterable over the blocks of a file-like object, from where it stands to its end.
+    """An iterable over the blocks of a file-like object, from its position to its end.
 
-    It has a ``close`` method if the object has one. Returned to the server as it is, it may be sent
-    by other means than iteration; inside another iterable it is just an iterable.
+    It has a ``close`` method if the object has one. If the application returns it
+    unwrapped, the server may send the file without iterating; inside another iterable it is just an
+    iterable.
 
     Args:
         filelike: Any object with ``read(size)`` that returns bytes.
-        block_size: How many bytes to read at a time.
+        block_size: Bytes to read at a time.
     """
 
     close: Callable[[], object]
@@ -65,7 +66,7 @@ class RegularFile(NamedTuple):
 
     Attributes:
         raw: An object whose ``fileno()`` is the file's.
-        offset: Where the file-like object stands, in bytes.
+        offset: The position of the file-like object, in bytes.
         size: The file's size in bytes.
         stays: Whether closing it closes a file and does nothing else.
     """
@@ -77,11 +78,11 @@ class RegularFile(NamedTuple):
 
     @property
     def available(self) -> int:
-        """How many bytes there are from here to the end."""
+        """Number of bytes from `offset` to the end."""
         return max(self.size - self.offset, 0)
 
     def zero_copy_message(self, count: int) -> HTTPResponseZeroCopySendMessage:
-        """Return the message that sends ``count`` bytes from here by descriptor."""
+        """Return the message that sends ``count`` bytes from `offset` by descriptor."""
         return {
             "type": "http.response.zerocopysend",
             "file": self.raw,
@@ -91,10 +92,10 @@ class RegularFile(NamedTuple):
         }
 
     def path_message(self, count: int) -> HTTPResponsePathSendMessage | None:
-        """Return the message that sends the file by path, or None if that is not the same.
+        """Return the message that sends the file by path, or None if that would not be the same.
 
         A server may open the path at any time after ``send`` has returned, as Granian does, and
-        nothing says when. So the file must not be one that is deleted when it is closed.
+        nothing shows when. So the file must not be one that is deleted when it is closed.
         """
         name = getattr(self.raw, "name", None)
         if (
@@ -115,10 +116,10 @@ class RegularFile(NamedTuple):
 
 
 def regular_file(wrapper: FileWrapper) -> RegularFile | None:
-    """Return the regular file behind ``wrapper`` if its descriptor has the very bytes it reads.
+    """Return the regular file behind ``wrapper`` if its descriptor has the same bytes.
 
-    Only for the exact types that `open` and `tempfile` give: the descriptor of a `gzip.GzipFile`,
-    for one, has the compressed bytes.
+    Only for the exact types that `open` and `tempfile` return: the descriptor of a `gzip.GzipFile`,
+    for example, has the compressed bytes.
     """
     filelike = wrapper.filelike
     if isinstance(filelike, _TEMPORARY_FILE):
@@ -139,10 +140,11 @@ def regular_file(wrapper: FileWrapper) -> RegularFile | None:
 
 
 def _only_closes(wrapper: FileWrapper, filelike: Any, raw: io.FileIO) -> bool:  # noqa: ANN401
-    """Say whether ``wrapper.close`` is that of a file on which the application has put nothing.
+    """Return whether ``wrapper.close`` only closes the file.
 
-    Neither another ``close``, as `tempfile` and Django's ``FileResponse`` do, nor an object, such
-    as a temporary directory, that would go with it.
+    It does more if it was replaced, as `tempfile` and Django's ``FileResponse`` do, or if the
+    application has put an attribute on the file, such as a temporary directory, that would be
+    deleted with it.
     """
     attributes: set[str] = {*vars(filelike), *vars(raw)}
     return attributes <= {"name"} and bool(wrapper.close == filelike.close)

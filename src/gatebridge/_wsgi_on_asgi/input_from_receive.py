@@ -28,37 +28,37 @@ def input_from_receive(
     max_body_size: int | None = None,
     window_bytes: int = 262144,
 ) -> AbstractAsyncContextManager[BufferedIOBase]:
-    """Give the body of an HTTP request as a synchronous binary file, for worker threads.
+    """Return the body of an HTTP request as a synchronous binary file, for worker threads.
 
-    The file is there for a block of ``async with``. Meanwhile a task on the event loop receives
-    ahead of the reader, by no more than the window; nobody else may call ``receive``. Nothing is
-    received before the first read if the client waits for ``100 Continue``. The block has to be
+    The file exists for a block of ``async with``. Meanwhile a task on the event loop receives
+    ahead of the reader, by no more than the window; other code must not call ``receive``. Nothing
+    is received before the first read if the client waits for ``100 Continue``. The block must be
     entered and left in one task. ::
 
         async with input_from_receive(scope, receive) as file:
             form = await anyio.to_thread.run_sync(parse, file)
 
-    The file behaves as an `io.BytesIO` of the whole body, but for ``seek``, and only ``read1``
-    returns what is at hand. Bytes beyond a declared length are not readable. A body that cannot be
-    completed never looks like a short one: the read that needs the missing bytes raises, and so
-    does each later one. What a read raises:
+    The file behaves like an `io.BytesIO` of the whole body, without ``seek``, and only ``read1``
+    returns the bytes that are already available. Bytes beyond a declared length are not readable. A
+    body that cannot be completed never looks like a short one: the read that needs the missing
+    bytes raises, and so does each later one. What a read raises:
 
     - `ClientDisconnected`: the client left, ``receive`` failed, the block's task was cancelled, or
-      the block has ended. A thread that waits in a read then goes on.
+      the block has ended. A thread that waits in a read then continues.
     - `RequestBodyError`: the body ended before its declared length (status 400), or has no declared
       length and is larger than ``max_body_size`` (status 413).
-    - `HostError`: ``receive`` gave what is no message of a request.
-    - `UnavailableError`: it is called on the thread of the event loop, which would wait for itself.
+    - `HostError`: ``receive`` returned something that is not a message of a request.
+    - `UnavailableError`: it would deadlock, because it is called on the event loop's own thread.
 
-    At the end of the block the task has ended. What was received and not read is lost to others;
-    what was not received can still be.
+    At the end of the block the task has ended. Data that was received and not read is lost; the
+    rest can still be received.
 
     Args:
-        scope: Of type ``"http"``; the length that its headers declare is the file's.
+        scope: Of type ``"http"``; its headers declare the length of the file.
         receive: The server's callable.
         max_body_size: The largest body in bytes, None for any.
-        window_bytes: How many bytes of the body may wait for the reader; a message is never split,
-            so that the last one may go beyond.
+        window_bytes: The part of the body that may wait for the reader, in bytes; a message is
+            never split, so the last one may exceed this.
 
     Raises:
         RequestError: The request is one that `environ_from_scope` refuses (400).
@@ -87,14 +87,14 @@ def input_from_receive(
 
 
 class _ReceivedInput(WsgiInput):
-    """A file that can be read by any thread but that of the loop that it was made on."""
+    """A file for any thread except that of the event loop it was created on."""
 
     def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - as its base class
         super().__init__(**arguments)
         self._loop_thread = threading.get_ident()
 
     def _fill(self) -> bool:
-        # Also if there is something to read: or else it would depend on the client's pace.
+        # Even if there is something to read: otherwise the error would depend on timing.
         if threading.get_ident() == self._loop_thread:
             raise own_thread_error()
         return super()._fill()
@@ -110,20 +110,20 @@ async def _fed_input(
 
     async def feed() -> None:
         try:
-            await anyio.lowlevel.checkpoint_if_cancelled()  # a block that was left at once
+            await anyio.lowlevel.checkpoint_if_cancelled()  # if the block was left at once
             await body.feed_from(receive, wanted.wait)
         except Exception as exc:
             body.abort(broken_by(exc))
             raise
         finally:
-            # At a cancellation too: the block may be waiting for a thread that waits in a read.
+            # On cancellation too: the block may be waiting for a thread that waits in a read.
             body.abort(ClientDisconnected("receive"))
 
     async with _beside(feed):
         try:
             yield body
         except ClientDisconnected:
-            await anyio.lowlevel.checkpoint_if_cancelled()  # of which it may be the effect
+            await anyio.lowlevel.checkpoint_if_cancelled()  # which may have caused the error
             raise
         finally:
             body.abort(ClientDisconnected("receive", "the block that read it has ended"))
@@ -131,7 +131,7 @@ async def _fed_input(
 
 @asynccontextmanager
 async def _beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Run a task until the block ends; raise what either of them has raised, but in no group."""
+    """Run a task until the block ends; raise the error of either, but not in a group."""
     error: BaseException | None = None
     failures: list[Exception] = []
 
@@ -153,7 +153,7 @@ async def _beside(task: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, N
             finally:
                 group.cancel_scope.cancel()
     except anyio.get_cancelled_exc_class():
-        if error is None and not failures:  # else that wins, as in any group
+        if error is None and not failures:  # otherwise those win, as in any group
             raise
     try:
         if error is not None:

@@ -1,4 +1,4 @@
-"""What `WsgiToAsgi` puts right in an application's responses, logged once for each kind."""
+"""The faults that `WsgiToAsgi` corrects in an application's responses, logged once per kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Notices:
         self._seen: dict[str, object] = {}
 
     def header_dropped(self, scope: Scope, name: str) -> None:
-        """The application sent a header that only a server may send."""
+        """Log that the application sent a header that only a server may send."""
         if self._is_new(name):
             _logger.warning(
                 "%s: the response header %.80r was dropped, because only a server may send it; "
@@ -34,7 +34,7 @@ class Notices:
             )
 
     def surplus_cut_off(self, scope: Scope, length: int) -> None:
-        """The application's iterable has more bytes than its Content-Length."""
+        """Log that the application's iterable has more bytes than its Content-Length."""
         if self._is_new("Content-Length"):  # names of headers are lower-case
             _logger.warning(
                 "%s: the application returned more than its Content-Length of %d bytes; "

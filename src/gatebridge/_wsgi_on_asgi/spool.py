@@ -10,7 +10,7 @@ from typing import IO, Protocol
 
 
 class Body(Protocol):
-    """What is read: a binary file that ends at the end of the body."""
+    """A binary file that ends at the end of the body."""
 
     def read1(self) -> bytes: ...
 
