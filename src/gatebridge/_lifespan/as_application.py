@@ -22,11 +22,11 @@ async def answer_lifespan(
 ) -> None:
     """Speak the protocol for a context manager: entered at startup, left at shutdown.
 
-    What it raises at these is reported with the reason; what is no `Exception` is raised as well.
-    What it raises in between is logged and raised.
+    What it raises on entry and exit is reported to the server with the reason; anything but an
+    `Exception` is also raised. What is raised in between is logged and raised.
 
     Raises:
-        HostError: The server sent another message than is due.
+        HostError: The server sent the wrong message.
     """
     await _receive(receive, "lifespan.startup")
     try:
@@ -43,10 +43,10 @@ async def answer_lifespan(
             except BaseException as exc:  # noqa: BLE001 - raised again if it is the task's end
                 await _report(send, "lifespan.shutdown.failed", exc)
                 return
-            # Not behind the block: the context manager may suppress what ended that early.
+            # Not after the block: the context manager may suppress what ended the block early.
             await send({"type": "lifespan.shutdown.complete"})
     except Exception:
-        # Uvicorn takes it for an application that does not speak the protocol, and says no more.
+        # Uvicorn concludes that the application does not speak the protocol, and logs nothing.
         _logger.exception("the lifespan ended before lifespan.shutdown")
         raise
 
@@ -61,7 +61,7 @@ async def _report(send: Send, kind: str, exc: BaseException) -> None:
     if _ends_the_task(exc):
         raise exc
     if isinstance(exc, LifespanError):
-        reason = exc.reason  # of an application that has reported it likewise
+        reason = exc.reason  # as an inner application has reported it
     else:
         reason = f"{type(exc).__name__}: {exc}"
         _logger.error("%s: %s", kind, reason, exc_info=exc)
@@ -71,7 +71,7 @@ async def _report(send: Send, kind: str, exc: BaseException) -> None:
 
 
 def _ends_the_task(exc: BaseException) -> bool:
-    if isinstance(exc, GeneratorExit):  # no loop need run any more
+    if isinstance(exc, GeneratorExit):  # perhaps no loop runs any more
         return True
     cancelled = anyio.get_cancelled_exc_class()
     split: Any = getattr(exc, "split", None)  # trio's nurseries make groups of these

@@ -20,13 +20,13 @@ _logger = logging.getLogger("gatebridge")
 
 LifespanMode = Literal["auto", "on", "off"]
 
-_CLEANUP_SECONDS = 1.0  # for an application to clean up: after a failure, or when it is cancelled
+_CLEANUP_SECONDS = 1.0  # for an application's clean-up after a failure or a cancellation
 
 
 class Lifespan:
     """One startup and one shutdown of an application.
 
-    `run` is a task's; `startup` and `shutdown` are for another task of the same loop.
+    One task calls `run`; another task of the same loop calls `startup` and `shutdown`.
 
     Args:
         app: The ASGI application.
@@ -34,7 +34,7 @@ class Lifespan:
         state: For ``scope["state"]``, which the application may fill; a new one if None.
 
     Attributes:
-        state: That dictionary; without the application's additions if it has no lifespan.
+        state: That dictionary; if the application has no lifespan, a copy without its additions.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Lifespan:
         self._given = dict(self.state)
         self._completed = ""  # the last event that the application said was complete
         self._events = iter(("lifespan.startup", "lifespan.shutdown"))
-        self._event = ""  # the one that the application has to answer
+        self._event = ""  # the event that the application has to answer
         self._failure: LifespanError | None = None
         self._error: BaseException | None = None  # what the application raised
-        self._answered = anyio.Event()  # by the application, to the present event
+        self._answered = anyio.Event()  # set when the application has answered the current event
         self._stopping = anyio.Event()
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
@@ -75,13 +75,14 @@ class Lifespan:
         self._answered.set()
 
     async def startup(self, seconds: float | None) -> None:
-        """Let the application start.
+        """Run the application's startup.
 
         Args:
-            seconds: How many seconds it may take; None for any time.
+            seconds: Seconds it may take; None for no limit.
 
         Raises:
-            LifespanError: It failed, took too long, or, if it has to, does not speak the protocol.
+            LifespanError: It failed or took too long, or the application does not speak the
+                protocol although that is required.
         """
         await self._answer_within(seconds)
         if self._failure is not None:
@@ -102,11 +103,10 @@ class Lifespan:
         self.state = self._given
 
     async def shutdown(self, seconds: float | None) -> None:
-        """Let the application shut down, if it started and is still there.
+        """Run the application's shutdown, if it started and its task has not ended.
 
         Args:
-            seconds: How many seconds it may take before it is cancelled; None for any time until
-                it answers.
+            seconds: Seconds it may take before it is cancelled; None for no limit until it answers.
 
         Raises:
             LifespanError: It failed, or took too long.
@@ -118,7 +118,7 @@ class Lifespan:
         if seconds is None:
             await self._answer_within(None)
             seconds = _CLEANUP_SECONDS
-        # After the answer there may be some cleaning up.
+        # The application may still clean up after its answer.
         in_time = await self._end_within(seconds)
         if self._failure is not None:
             raise self._failure
@@ -130,7 +130,7 @@ class Lifespan:
             ) from self._error
 
     async def _answer_within(self, seconds: float | None) -> None:
-        """Wait for the application's answer, or its end; if this is cancelled, end its task."""
+        """Wait for the application's answer, or for its end; if cancelled, end the application."""
         try:
             with anyio.move_on_after(math.inf if seconds is None else seconds):
                 await self._answered.wait()
@@ -140,17 +140,17 @@ class Lifespan:
             raise
 
     async def _undo(self) -> None:
-        """End an application whose answer nobody waits for any more."""
+        """End the application after the wait for its answer was cancelled."""
         if not self._stopping.is_set():
-            # It may be about to answer. What has started is to be shut down, not just cancelled.
+            # It may be about to answer, and must then be shut down, not just cancelled.
             with anyio.move_on_after(_CLEANUP_SECONDS):
                 await self._answered.wait()
-            with suppress(LifespanError):  # what interrupted it is raised
+            with suppress(LifespanError):  # the caller raises what interrupted the wait
                 await self.shutdown(_CLEANUP_SECONDS)
         await self._cancel()
 
     async def _end_within(self, seconds: float) -> bool:
-        """Wait for the end of the application's task; if it takes longer, cancel it."""
+        """Wait for the application's task to end, or cancel it; return whether it ended in time."""
         in_time = False
         try:
             with anyio.move_on_after(seconds):

@@ -1,4 +1,4 @@
-"""`LifespanManager`: an application's lifespan, driven from outside."""
+"""`LifespanManager`: an application's lifespan, as an async context manager."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class LifespanManager:
     For tests, and for frameworks that include other applications. The value of the block is the
     application's state. An application that does not speak the lifespan protocol is left alone. The
     block may be entered in one task and left in another, as test fixtures are, and entered again
-    once it was left.
+    after it was left.
 
-    The manager is itself an ASGI application, for clients that call one: it calls the given one,
-    with a copy of the state in each scope that has none::
+    The manager is itself an ASGI application, for clients that call one: it calls ``app``, with a
+    copy of the state in each scope that has none::
 
         manager = LifespanManager(app)
         async with manager as state:
@@ -33,10 +33,10 @@ class LifespanManager:
 
     Args:
         app: The ASGI application.
-        startup_timeout: How many seconds the startup may take; None for any time.
-        shutdown_timeout: How many seconds the shutdown may take before the application is
-            cancelled; None for any time. A task that leaves the block because it is cancelled
-            grants them too, except with None: then the application is cancelled at once.
+        startup_timeout: Longest startup, in seconds; None for no limit.
+        shutdown_timeout: Longest shutdown, in seconds, before the application is cancelled; None
+            for no limit. A task that leaves the block because it is cancelled also grants this
+            time, except with None: then the application is cancelled at once.
         state: The dictionary for ``scope["state"]`` of the lifespan; a new one if None.
 
     Attributes:
@@ -79,7 +79,7 @@ class LifespanManager:
 
         Raises:
             LifespanError: It failed, or took too long.
-            RuntimeError: It runs already.
+            RuntimeError: It is already running.
         """
         if self._lifespan is not None:
             raise RuntimeError("LifespanManager: entered already; leave the block first")
@@ -98,11 +98,11 @@ class LifespanManager:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut the application down.
+        """Shut down the application.
 
         Raises:
             LifespanError: It failed, or took too long.
-            RuntimeError: It does not run.
+            RuntimeError: It is not running.
         """
         if self._lifespan is None:
             raise RuntimeError("LifespanManager: not entered; use it with async with")

@@ -1,4 +1,4 @@
-"""`LifespanShim`: a lifespan for an application that has none, and around one that has."""
+"""`LifespanShim`: a lifespan for an application without one, or around the one it has."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class LifespanShim:
     """ASGI middleware that gives an application a lifespan.
 
     It answers the lifespan protocol for an application that does not speak it (Django, a WSGI
-    application in `WsgiToAsgi`, a bare function). One that does takes part: it is started within
-    the context manager that ``lifespan`` gives, and shut down before that is left::
+    application in `WsgiToAsgi`, a bare function). An application that speaks it is started within
+    the context manager that ``lifespan`` returns, and shut down before the exit from that::
 
         @asynccontextmanager
         async def lifespan(app):
@@ -44,7 +44,7 @@ class LifespanShim:
         app = LifespanShim(WsgiToAsgi(flask_app), lifespan)
 
     A startup or shutdown that fails is reported to the server with the reason: the application's
-    own words if it gave any, otherwise the exception, which is also logged.
+    message if it sent one, otherwise the exception, which is also logged.
 
     Args:
         app: The ASGI application.
@@ -67,14 +67,14 @@ class LifespanShim:
             raise TypeError(f"lifespan must be callable, got {lifespan!r:.80}")
         self.app = app
         self._lifespan = lifespan
-        self._states: PerLoop[dict[str, Any]] = PerLoop()  # where the server has none
+        self._states: PerLoop[dict[str, Any]] = PerLoop()  # for servers without a state
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._lifespan!r})"
 
     @for_asgi_servers("wrap it in AsgiToWsgi for others")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a lifespan; hand on everything else.
+        """Answer a lifespan; pass on everything else.
 
         Raises:
             HostError: The server breaks the lifespan protocol.
@@ -115,7 +115,7 @@ class LifespanShim:
         if hasattr(manager, "__aenter__"):
             return cast("AbstractAsyncContextManager[_AddedState]", manager)
         if hasattr(manager, "__enter__"):
-            return _in_threads(manager)  # pyright: ignore[reportArgumentType] - is not narrowed
+            return _in_threads(manager)  # pyright: ignore[reportArgumentType] - not narrowed by hasattr
         raise TypeError(
             f"lifespan must return a context manager, got {manager!r:.80}; "
             "decorate a generator function with contextlib.asynccontextmanager"
@@ -126,23 +126,23 @@ class LifespanShim:
 async def _in_threads(
     manager: AbstractContextManager[_AddedState],
 ) -> AsyncGenerator[_AddedState, None]:
-    """Enter and leave a sync context manager in worker threads: it may take its time."""
+    """Enter and leave a sync context manager in worker threads, because it may block."""
     value = await anyio.to_thread.run_sync(manager.__enter__)
     try:
         yield value
     except BaseException as exc:
-        # Shielded, for this may be a cancellation.
+        # Shielded, because this may be a cancellation.
         with anyio.CancelScope(shield=True):
             left = partial(manager.__exit__, type(exc), exc, exc.__traceback__)
             if not await anyio.to_thread.run_sync(left):
                 raise
     else:
-        with anyio.CancelScope(shield=True):  # or it would not even begin
+        with anyio.CancelScope(shield=True):  # otherwise it might not even begin
             await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
 def inner_lifespan(app: ASGIApplication, state: dict[str, Any]) -> LifespanManager:
-    """Return the lifespan of an application within another one's, for which the server sets limits.
+    """Return the lifespan of an application within another lifespan, which sets the time limits.
 
     Args:
         app: The ASGI application.

@@ -1,4 +1,4 @@
-"""WSGI applications that start and end, although WSGI has no lifespan."""
+"""WSGI applications with a startup and a shutdown, although WSGI has no lifespan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gatebridge._concurrency.per_process import PerProcess
 
 @runtime_checkable
 class Startable(Protocol):
-    """A WSGI application that starts and ends, as `AsgiToWsgi` and `WsgiMounts` do."""
+    """A WSGI application with a startup and a shutdown, such as `AsgiToWsgi` and `WsgiMounts`."""
 
     def startup(self) -> None: ...
     def close(self) -> None: ...
@@ -21,28 +21,28 @@ class Startable(Protocol):
 
 
 def lifespan_of(app: Startable) -> Callable[[object], AbstractContextManager[None]]:
-    """Return a lifespan for `LifespanShim`; of several event loops the last one closes it."""
+    """Return a lifespan for `LifespanShim`; the last of several event loops closes it."""
     loops = PerProcess(_LoopCount)
 
     @contextmanager
     def lifespan(_: object) -> Generator[None, None, None]:
-        running = loops.get()
-        with running.lock:
+        loop_count = loops.get()
+        with loop_count.lock:
             app.startup()
-            running.count += 1
+            loop_count.count += 1
         try:
             yield
         finally:
-            with running.lock:
-                running.count -= 1
-                if not running.count:
+            with loop_count.lock:
+                loop_count.count -= 1
+                if not loop_count.count:
                     app.close()
 
     return lifespan
 
 
 class _LoopCount:
-    """The number of event loops in one process on which an application lives."""
+    """The number of event loops in one process that have started an application."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # of startup and shutdown

@@ -1,1 +1,1 @@
-"""Applications of both kinds below path prefixes."""
+"""Applications of both kinds under path prefixes."""

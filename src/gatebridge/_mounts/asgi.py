@@ -17,26 +17,26 @@ from gatebridge.types import ASGIApplication, Receive, Scope, Send
 
 
 class AsgiMounts:
-    """An ASGI application that hands requests and WebSockets on to others, by the path's prefix.
+    """An ASGI application that passes requests and WebSockets to others, by the path's prefix.
 
-    The longest prefix counts, and ends where a segment ends: ``/api`` has ``/api`` and ``/api/x``,
-    but not ``/apiary``. It moves into ``root_path``, as with Starlette's ``Mount``; ``path`` and
-    ``raw_path`` stay whole. WSGI applications are adapted as by `to_asgi`; pass a `WsgiToAsgi`
-    of your own to give it options.
+    The longest matching prefix counts. It matches whole segments: ``/api`` matches ``/api`` and
+    ``/api/x``, but not ``/apiary``. The prefix moves into ``root_path``, as with Starlette's
+    ``Mount``; ``path`` and ``raw_path`` stay whole. WSGI applications are adapted by `to_asgi`;
+    pass a `WsgiToAsgi` to set its options.
 
     All lifespans run: the default application's first, then the others in the order given, and
-    they end in reverse. If one fails to start, those before it are shut down, and the server is
-    told why. Each application has a state of its own, beside what the server's holds; one that is
-    mounted twice starts once.
+    they end in reverse. If one fails to start, those before it are shut down, and the server gets
+    the reason. Each application has a separate state, in addition to what the server's state holds;
+    one that is mounted twice starts once.
 
     Args:
         default: The application for all other paths.
-        mounts: Prefixes, such as ``"/api"``, and the applications there. They may be
-            percent-encoded, and have slashes around them or not.
+        mounts: Prefixes, such as ``"/api"``, and the applications there. A prefix may be
+            percent-encoded, and the slashes around it are optional.
 
     Attributes:
-        default: The default application, adapted if need be.
-        mounts: The others, likewise, by their decoded prefixes.
+        default: The default application, adapted if it is of the other kind.
+        mounts: The mounted applications by their decoded prefixes, adapted in the same way.
 
     Raises:
         TypeError: An application is of neither kind (names its prefix), or ``mounts`` is not a
@@ -49,7 +49,7 @@ class AsgiMounts:
     def __init__(self, default: AnyApplication, mounts: Mapping[str, AnyApplication]) -> None:
         self.default, self.mounts, self._parts = adapt_all(to_asgi, default, mounts)
         self._longest_first = longest_first(self.mounts)
-        # By application: what its lifespan has added to the state.
+        # By the identity of an application: what its lifespan has added to the state.
         self._states: PerLoop[dict[int, dict[str, Any]]] = PerLoop()
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class AsgiMounts:
 
     @for_asgi_servers("give others WsgiMounts")
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a lifespan; hand on everything else.
+        """Answer a lifespan; pass on everything else.
 
         Raises:
             HostError: The server breaks the lifespan protocol.
@@ -75,14 +75,14 @@ class AsgiMounts:
         await app(scope, receive, send)
 
     def _route(self, scope: Scope) -> tuple[ASGIApplication, Scope]:
-        """Return who is to be called, and with which scope; a copy, which may be written to."""
+        """Return the application to call, and a new scope for it."""
         path = scope.get("path")
-        if path is None:  # another protocol than HTTP and WebSocket
+        if path is None:  # neither HTTP nor WebSocket
             return self.default, {**scope}
         root_path = scope.get("root_path") or ""
         path, raw_path = with_one_slash(path, scope.get("raw_path"), root_path)
         root = mount_point(root_path)
-        # Where the server has taken the root off already, the whole path begins with it again.
+        # A server may have removed the root from the path: the new scope's path starts with it.
         rest = path[len(root) :] if starts_with(path, root) else path
         found = find_mount(rest, self._longest_first)
         if found is None:
@@ -95,7 +95,7 @@ class AsgiMounts:
 
     @asynccontextmanager
     async def _run_lifespan(self, given: Mapping[str, Any]) -> AsyncGenerator[None, None]:
-        """Run all lifespans."""
+        """Run the lifespans of all applications while the server's lifespan runs."""
         states: dict[int, dict[str, Any]] = {}
         with self._states.hold(states):
             async with all_lifespans(self._parts, given, states):

@@ -32,7 +32,7 @@ async def all_lifespans(
     Args:
         parts: The applications, with their names.
         given: The server's state.
-        states: Is filled, by the identity of each application, with what its lifespan has added.
+        states: Filled with what each lifespan has added, by the identity of its application.
     """
     async with AsyncExitStack() as stack:
         for name, app in parts:
@@ -42,7 +42,7 @@ async def all_lifespans(
             except LifespanError as exc:
                 raise failure_of(name, exc) from exc
             stack.push_async_exit(partial(_leave, name, manager))
-            # Only what is new: what the server's state holds may change for a request.
+            # Only what is new: the server may change the rest for a request.
             states[id(app)] = {
                 key: value
                 for key, value in state.items()
@@ -58,7 +58,7 @@ async def _leave(
     exc: BaseException | None,
     traceback: TracebackType | None,
 ) -> None:
-    """Shut one application down; of several failures the first one is raised."""
+    """Shut down one application; if several fail, only the first failure is raised."""
     try:
         await manager.__aexit__(exc_type, exc, traceback)
     except LifespanError as failure:

@@ -59,7 +59,7 @@ class StartableParts:
         Raises:
             LifespanError: One of them did not start, now or the last time.
             UnavailableError: Called on the thread of an event loop of this library.
-            Exception: Whatever else kept one from starting.
+            Exception: Whatever else prevents one from starting.
         """
         # Before waiting for a lock whose holder waits for an event loop.
         refuse_background_thread()

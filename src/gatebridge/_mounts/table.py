@@ -1,4 +1,4 @@
-"""What is mounted where: applications, their prefixes, and which one a path is under.
+"""Mounted applications: their prefixes, and which one serves a path.
 
 Source: D-04 and D-43 of the clauses; RFC 3986 section 2.4.
 """
@@ -22,11 +22,11 @@ def adapt_all(
     default: AnyApplication,
     mounts: Mapping[str, AnyApplication],
 ) -> tuple[T, dict[str, T], list[tuple[str, T]]]:
-    """Adapt a default application and those that are mounted beside it.
+    """Adapt a default application and the mounted ones.
 
     Returns:
         The default application; the others by their decoded prefixes, in the order given; all of
-        them with names for messages, each once, however often it was given.
+        them with names for messages, each only once even if it is mounted twice.
 
     Raises:
         TypeError: An application is of neither kind; names its prefix.
@@ -35,7 +35,7 @@ def adapt_all(
     parts: dict[object, tuple[str, T]] = {}
 
     def adapted(name: str, app: AnyApplication) -> T:
-        # A bound method is made anew at each access, but is equal to itself.
+        # Each access to a bound method makes a new object, equal to the others.
         key = app if isinstance(app, MethodType) else id(app)
         if key not in parts:
             try:
@@ -57,7 +57,7 @@ def failure_of(name: str, error: LifespanError) -> LifespanError:
 def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:
     """Return the mounts by their decoded prefixes, in the order given.
 
-    A prefix is a URL's path: percent-encoded or not, with or without slashes around it.
+    A prefix is the path of a URL: percent-encoded or not, with or without slashes around it.
 
     Raises:
         TypeError: ``mounts`` is not a mapping, or a prefix is not text.
@@ -87,12 +87,12 @@ def by_prefix(mounts: Mapping[str, T]) -> dict[str, T]:
 
 
 def longest_first(table: Mapping[str, T]) -> list[tuple[str, T]]:
-    """Return prefixes and what is mounted there, in the order in which to look."""
+    """Return prefixes and their applications, in the order in which to try them."""
     return sorted(table.items(), key=lambda item: -len(item[0]))
 
 
 def find_mount(path: str, mounts: Sequence[tuple[str, T]]) -> tuple[str, T] | None:
-    """Return the first prefix that a path is at or below, and what is mounted there."""
+    """Return the first prefix that matches a path, and its application; None if none does."""
     for mount in mounts:
         if starts_with(path, mount[0]):
             return mount

@@ -16,27 +16,27 @@ from gatebridge.types import StartResponse, WSGIEnvironment
 
 
 class WsgiMounts:
-    """A WSGI application that hands requests on to others, by the path's prefix.
+    """A WSGI application that passes requests to others, by the path's prefix.
 
-    The longest prefix counts, and ends where a segment ends: ``/api`` has ``/api`` and ``/api/x``,
-    but not ``/apiary``. It moves from ``PATH_INFO`` to ``SCRIPT_NAME``, in the environ that the
-    server gave, as with Werkzeug's ``DispatcherMiddleware``. ASGI applications are served by
-    `AsgiToWsgi`; pass one of your own to give it options.
+    The longest matching prefix counts. It matches whole segments: ``/api`` matches ``/api`` and
+    ``/api/x``, but not ``/apiary``. The prefix moves from ``PATH_INFO`` to ``SCRIPT_NAME``, in the
+    server's environ itself, as with Werkzeug's ``DispatcherMiddleware``. ASGI applications are
+    served by `AsgiToWsgi`; pass an `AsgiToWsgi` to set its options.
 
-    The lifespans of ASGI applications begin with `startup`, or else before the first request of
-    any application: the default's first, then the others in the order given. They end in reverse,
-    with `close`, at the end of the ``with`` block, or at the interpreter's exit. If one fails to
-    start, those before it are shut down, and every request raises the reason. One that is mounted
-    twice starts once. A forked child begins anew.
+    The lifespans of ASGI applications begin with `startup`, or otherwise before the first request
+    to any application: the default's first, then the others in the order given. They end in
+    reverse, with `close`, at the end of the ``with`` block, or at the interpreter's exit. If one
+    fails to start, those before it are shut down, and every request raises the reason. One that is
+    mounted twice starts once. A forked child starts them again.
 
     Args:
         default: The application for all other paths.
-        mounts: Prefixes, such as ``"/api"``, and the applications there. They may be
-            percent-encoded, and have slashes around them or not.
+        mounts: Prefixes, such as ``"/api"``, and the applications there. A prefix may be
+            percent-encoded, and the slashes around it are optional.
 
     Attributes:
-        default: The default application, adapted if need be.
-        mounts: The others, likewise, by their decoded prefixes.
+        default: The default application, adapted if it is of the other kind.
+        mounts: The mounted applications by their decoded prefixes, adapted in the same way.
 
     Raises:
         TypeError: An application is of neither kind (names its prefix), or ``mounts`` is not a
@@ -48,7 +48,7 @@ class WsgiMounts:
 
     def __init__(self, default: AnyApplication, mounts: Mapping[str, AnyApplication]) -> None:
         self.default, self.mounts, parts = adapt_all(to_wsgi, default, mounts)
-        # An environ has the bytes of a path, each as a character.
+        # In an environ, each byte of a path is a character.
         self._longest_first = longest_first(
             {prefix.encode().decode("latin-1"): app for prefix, app in self.mounts.items()}
         )
@@ -63,7 +63,7 @@ class WsgiMounts:
 
         Raises:
             LifespanError: An application did not start up.
-            UnavailableError: The mounts were closed, and an ASGI application is asked for.
+            UnavailableError: The mounts were closed, and the request is for an ASGI application.
             Exception: Whatever an application raised.
         """
         startable = self._startable
@@ -89,17 +89,17 @@ class WsgiMounts:
         self._startable.start(reopen=True)
 
     def close(self) -> None:
-        """Shut all ASGI applications down, in reverse; twice does nothing.
+        """Shut down all ASGI applications, in reverse. Idempotent.
 
         Raises:
             LifespanError: The first shutdown that failed. The others are shut down nevertheless.
             UnavailableError: Called on the thread of an event loop of this library.
-            Exception: Likewise, from an application with a ``close`` of its own.
+            Exception: The first failure of an application from elsewhere that has a ``close``.
         """
         self._startable.close()
 
     def __enter__(self) -> Self:
-        """Do as `startup`."""
+        """Like `startup`."""
         self.startup()
         return self
 
@@ -109,5 +109,5 @@ class WsgiMounts:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Do as `close`."""
+        """Like `close`."""
         self.close()
