@@ -1,4 +1,4 @@
-"""An application by its name: ``package.module:app``, or ``package.module:create_app()``."""
+"""Loads an application by its name: ``package.module:app``, ``package.module:create_app()``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _FACTORY = re.compile(r"(create|make|get|build)_(\w+_)?(app|application|api|asgi
 
 @dataclass(frozen=True)
 class NamedApplication:
-    """An application, and what is known of it.
+    """An application, and what is known about it.
 
     Attributes:
-        name: By which it was found.
+        name: The name it was found by.
         app: The application itself.
-        interface: Which one it has.
-        choice: What `load` was told of that.
+        interface: Its interface.
+        choice: The interface that was passed to `load`.
     """
 
     name: str
@@ -44,7 +44,7 @@ class NamedApplication:
     choice: InterfaceChoice
 
     def for_asgi(self, *, multiprocess: bool = True) -> ASGIApplication:
-        """Return it as an ASGI server needs it.
+        """Return the application for an ASGI server.
 
         Args:
             multiprocess: As for `WsgiToAsgi`.
@@ -52,21 +52,21 @@ class NamedApplication:
         return as_asgi(self.app, self.interface, multiprocess=multiprocess)
 
     def for_wsgi(self) -> WSGIApplication:
-        """Return it as a WSGI server needs it."""
+        """Return the application for a WSGI server."""
         return as_wsgi(self.app, self.interface)
 
 
 def load(name: str, choice: InterfaceChoice = "auto") -> NamedApplication:
-    """Import an application, or make it by its factory.
+    """Import an application, or call its factory.
 
     Args:
-        name: A module, a colon, and a name in it, which may have dots. With ``()`` at the end it
-            is that of a function that returns the application.
-        choice: The interface; ``"auto"`` to tell it from the signature.
+        name: A module, a colon, and a name in it, which may have dots. With ``()`` at the end, the
+            name of a function that returns the application.
+        choice: The interface; ``"auto"`` to detect it from the signature.
 
     Raises:
-        LoadError: The name is of another form, what it names is not there, is no application, or
-            does not show its interface.
+        LoadError: The name is of another form, or its object does not exist, is not an application,
+            or does not show its interface.
         Exception: Whatever the application's modules or its factory raise.
     """
     parts = _NAME.fullmatch(name)
@@ -94,7 +94,7 @@ def _import(name: str, module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as exc:
         if not f"{module}.".startswith(f"{exc.name}."):
-            raise  # one that the application wants
+            raise  # for a module that the application imports
         if module.endswith(".py"):
             raise LoadError(name, _names_a_file(module, name.partition(":")[2] or "app")) from None
         why = exc.msg.partition("; ")[2] or "it is neither installed nor in the working directory"
@@ -138,7 +138,7 @@ def _hint(prefix: str, found: object, missing: str) -> str:
 def _attribute(found: object, name: str) -> object:
     try:
         return getattr(found, name)
-    except Exception:  # noqa: BLE001 - whatever a property raises
+    except Exception:  # noqa: BLE001 - a property may raise anything
         return None
 
 
@@ -152,7 +152,7 @@ def _is_application(value: object) -> bool:
             if first not in ("environ", "env", "scope"):
                 return False
         return bool(interface(value))
-    except Exception:  # noqa: BLE001 - not an application, or a proxy that stands for nothing yet
+    except Exception:  # noqa: BLE001 - not an application, or an unbound proxy
         return False
 
 

@@ -1,1 +1,1 @@
-"""What the console script is made of."""
+"""The subcommands of the console script."""

@@ -1,4 +1,4 @@
-"""What would cause trouble, printed: ``gatebridge check``."""
+"""Print what would cause problems: ``gatebridge check``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 from gatebridge._load import InterfaceChoice, NamedApplication
 from gatebridge.checks import CHECKS, check_application, check_host, check_import
 
-# To an interpreter that has imported gatebridge, gevent's patches always come too late.
+# In an interpreter that has imported gatebridge, gevent's patches always come too late.
 _APPLICATION_FIRST = """\
 import contextlib, importlib, sys
-with contextlib.suppress(Exception):  # which comes again
+with contextlib.suppress(Exception):  # the command reports it
     importlib.import_module(sys.argv[1].partition(":")[0])
 from gatebridge.__main__ import main
 sys.exit(main(["check", "--imported", *sys.argv[1:]]))
@@ -20,13 +20,13 @@ sys.exit(main(["check", "--imported", *sys.argv[1:]]))
 
 
 def check_in_new_interpreter(name: str, choice: InterfaceChoice) -> int:
-    """Run the command where the application is imported first; return its exit status."""
+    """Run the command in an interpreter that imports the application first; return its status."""
     command = [sys.executable, "-c", _APPLICATION_FIRST, name, f"--interface={choice}"]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - this very interpreter
 
 
 def check(application: NamedApplication | None) -> int:
-    """Print what is found in this interpreter, and in an application; return the exit status."""
+    """Print the findings in this interpreter and in an application; return the exit status."""
     print(f"interpreter: {platform.python_implementation()} {platform.python_version()}")
     not_made: set[str] = {"body-length"}
     if application is None:

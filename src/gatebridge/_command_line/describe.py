@@ -1,4 +1,4 @@
-"""An application, described in plain text: ``gatebridge inspect``."""
+"""Describe an application in plain text: ``gatebridge inspect``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def describe(application: NamedApplication, *, start: bool) -> Iterator[str]:
 
     Args:
         application: The application.
-        start: Whether to run its startup and shutdown, which alone shows whether it has a lifespan.
+        start: Whether to run its startup and shutdown; only that shows whether it has a lifespan.
 
     Raises:
         LifespanError: The startup or the shutdown failed.
@@ -56,7 +56,7 @@ def _on_servers(application: NamedApplication) -> tuple[str, str]:
     """Return how to serve an application on ASGI servers, and on WSGI servers."""
     name, app = application.name, application.app
     if isinstance(app, (WsgiToAsgi, AsgiToWsgi)):
-        # Another adapter around it would work, but what is inside needs none.
+        # Another adapter around it would work, but the application inside needs none.
         made = name.endswith("()")
         what = f"{app.app!r:.80}" if made else _auto(application, f"{name}.app")
         inside = f"the application inside the adapter, as it is: {what}"
@@ -77,7 +77,7 @@ def _auto(application: NamedApplication, name: str) -> str:
 
 
 def _try_lifespan(app: ASGIApplication) -> str:
-    """Run startup and shutdown on asyncio; return what came of it."""
+    """Run startup and shutdown on asyncio; return the outcome."""
     answers: list[str] = []
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:

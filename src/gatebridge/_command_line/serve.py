@@ -1,4 +1,4 @@
-"""An application of either kind on a server: Uvicorn, or else that of the standard library."""
+"""Serve an application of either kind: on Uvicorn, or on the standard library's server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gatebridge._lifespan.startable import Startable
 from gatebridge._load import NamedApplication
 from gatebridge.errors import UnavailableError
 
-_SHUTDOWN_SECONDS = 10.0  # for the responses that are under way
+_SHUTDOWN_SECONDS = 10.0  # for the responses in progress
 _POLL_SECONDS = 0.1
 
 Say = Callable[[str], object]
@@ -26,15 +26,15 @@ def serve(application: NamedApplication, host: str, port: int, say: Say) -> bool
 
     Args:
         application: The application.
-        host: The name or address to listen at.
-        port: The port to listen at; 0 for any that is free.
-        say: Is told where the server listens, once it does.
+        host: The name or address to listen on.
+        port: The port to listen on; 0 for any free one.
+        say: Called with the address, once the server listens.
 
     Returns:
         Whether the server had started.
 
     Raises:
-        UnavailableError: It cannot listen there.
+        UnavailableError: The server cannot listen there.
         LifespanError: The application's startup or shutdown failed; Uvicorn logs that itself.
     """
     listener = _bind(host, port)
@@ -55,7 +55,7 @@ def _bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = found[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
-            if os.name == "posix":  # elsewhere it would share the port with others
+            if os.name == "posix":  # on Windows it would let other processes bind the port, too
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
         except BaseException:
@@ -96,7 +96,7 @@ def _run_wsgiref(
 ) -> bool:
     app = application.for_wsgi()
     server = ThreadedServer(listener, app)
-    # Not in this thread: a signal that comes while a request is handed over would close that.
+    # Not in this thread: a signal while a request is passed to its thread would close the request.
     acceptor = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     try:
         with app if isinstance(app, Startable) else contextlib.nullcontext():
@@ -111,5 +111,5 @@ def _run_wsgiref(
                 server.server_close()
                 server.join(_SHUTDOWN_SECONDS)
     finally:
-        server.join(_SHUTDOWN_SECONDS)  # those that only the application's end has ended
+        server.join(_SHUTDOWN_SECONDS)  # for responses that only the application's shutdown ends
     return True

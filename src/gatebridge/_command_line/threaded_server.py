@@ -30,7 +30,7 @@ class ThreadedServer(ThreadingMixIn, WSGIServer):
         busy: The threads that serve a request.
     """
 
-    daemon_threads = True  # connections that never send anything hold up nobody
+    daemon_threads = True  # connections that never send anything do not hold up the process
     request_queue_size = 128
 
     def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
@@ -42,7 +42,7 @@ class ThreadedServer(ThreadingMixIn, WSGIServer):
         self.busy: set[threading.Thread] = set()
 
         def threaded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            environ["wsgi.multithread"] = True  # the handler knows nothing of the threads
+            environ["wsgi.multithread"] = True  # the handler does not know about the threads
             return app(environ, start_response)
 
         self.set_app(threaded)
@@ -56,7 +56,7 @@ class ThreadedServer(ThreadingMixIn, WSGIServer):
             self.busy.discard(threading.current_thread())
 
     def join(self, seconds: float) -> None:
-        """Wait for the responses that are under way."""
+        """Wait for the responses in progress, at most ``seconds`` seconds."""
         deadline = time.monotonic() + seconds
         for thread in list(self.busy):
             thread.join(max(0, deadline - time.monotonic()))

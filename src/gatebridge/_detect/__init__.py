@@ -1,1 +1,1 @@
-"""Which interface an application has, and what it and its server need."""
+"""The interface of an application, and whether it needs the length of a body."""

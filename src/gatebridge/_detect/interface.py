@@ -1,4 +1,4 @@
-"""Which specification a callable is written for, told from its signature: it is never called."""
+"""The specification a callable is written for, found from its signature without a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOW_TO_CHOOSE = (
     "or of (environ, start_response) if it is WSGI"
 )
 _RESPONSES = {2: ("__iter__", "__getitem__"), 3: ("__await__",)}
-"""By the number of arguments: what the instances of a class need one of, to be a response."""
+"""By the number of arguments: methods of which the instances of a class need at least one."""
 
 _NEW = vars(object)["__new__"]
 _HOW_TO_SERVE_ASGI = "give it to an ASGI server as it is, or to a WSGI server in AsgiToWsgi"
@@ -23,10 +23,10 @@ _HOW_TO_SERVE_ASGI = "give it to an ASGI server as it is, or to a WSGI server in
 def interface(app: object) -> Interface:
     """Return which interface an application has.
 
-    An ASGI application takes three arguments, a WSGI application two. Where both would do, as with
-    optional ones, a coroutine function is ASGI, and otherwise the first parameter's name decides:
+    An ASGI application takes three arguments, a WSGI application two. If a callable takes both two
+    and three, a coroutine function is ASGI, and otherwise the first parameter's name decides:
     ``scope`` is ASGI, ``environ`` or ``env`` is WSGI.
-    The instances of a class are awaited if it is ASGI, and iterated if it is WSGI.
+    A class is ASGI if its instances can be awaited, and WSGI if they can be iterated.
 
     Args:
         app: A function, a class, an instance with ``__call__``, a bound method, a partial.
@@ -35,7 +35,7 @@ def interface(app: object) -> Interface:
         ``"asgi"`` or ``"wsgi"``.
 
     Raises:
-        TypeError: It is neither, or cannot be told; says which, and what to do about it.
+        TypeError: It is neither, or does not show which; the message says what to do about it.
 
     Source: ASGI main specification 3.0 "Applications"; PEP 3333 "The Application/Framework Side".
     """
@@ -69,8 +69,8 @@ def interface(app: object) -> Interface:
 def require_asgi3(app: object) -> None:
     """Raise `TypeError` for an object that cannot be an ASGI 3 application.
 
-    Only what its own signature proves is refused: with a decorator that takes any arguments, or
-    with code in C, anything goes.
+    Only its own signature counts: a decorator that takes any arguments, or code in C, always
+    passes.
     """
     if _count_of_arguments(app, 3) == 2:
         raise TypeError(
@@ -95,12 +95,13 @@ def require_wsgi(app: object) -> None:
 
 
 def _count_of_arguments(app: object, wanted: Literal[2, 3]) -> int | None:
-    """Return how many arguments it takes: those wanted, or else those of the other interface.
+    """Return the number of arguments it takes: ``wanted``, or that of the other interface.
 
-    None stands for an object that does not show it.
+    Returns:
+        None if the object does not show its parameters.
 
     Raises:
-        TypeError: It takes neither, or is a class whose instances are not a response.
+        TypeError: It takes neither number, or is a class whose instances are not a response.
     """
     signature = own_signature(app)
     if signature is None:

@@ -1,12 +1,12 @@
-"""Which WSGI applications need the length of a request body to read it."""
+"""The WSGI applications that need the length of a request body to read it."""
 
 from __future__ import annotations
 
 from types import MethodType
 
-# They read a body without CONTENT_LENGTH to its end where the server sets wsgi.input_terminated.
-# `AsgiToWsgi` does so for any ASGI application. Django, Bottle, Falcon and web.py take such a body
-# for empty, and CherryPy answers 411.
+# These read a body without CONTENT_LENGTH to its end if the server sets wsgi.input_terminated;
+# `AsgiToWsgi` does so for every ASGI application. Django, Bottle, Falcon and web.py treat such a
+# body as empty, and CherryPy answers 411.
 _READERS = frozenset({"flask.app.Flask", "gatebridge.AsgiToWsgi", "pyramid.router.Router"})
 
 _INNER = {
@@ -16,7 +16,7 @@ _INNER = {
     "werkzeug.middleware.proxy_fix.ProxyFix": "app",
     "whitenoise.base.WhiteNoise": "application",
 }
-"""What leaves the body to its only application, and the attribute that holds that."""
+"""Objects that pass the body to one inner application, and the attribute that holds it."""
 
 _MAX_DEPTH = 100  # middleware that wraps itself is an endless chain
 
@@ -25,14 +25,14 @@ def needs_length(app: object) -> bool:
     """Return whether a WSGI application may need ``CONTENT_LENGTH`` to read a request body.
 
     The application is never called. True is the safe answer: an application that does not need the
-    length only gets the body later. So this is False only for Flask and Pyramid, also within
+    length only gets the body later. So this is False only for Flask and Pyramid, including within
     middleware that is known to leave the body alone.
 
     Args:
         app: Any callable.
     """
     for _ in range(_MAX_DEPTH):
-        if isinstance(app, MethodType):  # of Flask itself, unless middleware took its place
+        if isinstance(app, MethodType):  # Flask's own, unless middleware has replaced it
             return _READERS.isdisjoint(_classes(app.__self__))
         classes = _classes(app)
         inner = next((name for cls, name in _INNER.items() if cls in classes), None)
