@@ -1,1 +1,1 @@
-"""Threads and event loops: the worker pool, and the way from a thread back to a loop."""
+"""Threads and event loops: the worker pool, background loops, and portals from threads to them."""

@@ -1,7 +1,7 @@
-"""The background loops: one event loop for each kind and process, in a daemon thread.
+"""The background loops: in each process one event loop of each kind, in a daemon thread.
 
-All adapters share it, so that what one request opens works in the next one. It starts at its first
-use and ends with its last user. A forked child begins without one.
+All adapters share it, so that resources opened by one request work in the next one. It starts at
+its first use and ends with its last user. A forked child begins without one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gatebridge._concurrency.portal import Portal, PortalRun
 
 _logger = logging.getLogger("gatebridge")
 
-_START_CHECK_SECONDS = 1.0  # how often a thread checks on a loop that another thread starts
-_JOIN_SECONDS = 5.0  # for what is left on a loop after its last user: generators, its executor
+_START_CHECK_SECONDS = 1.0  # poll interval while another thread starts the loop
+_JOIN_SECONDS = 5.0  # for a loop to clean up after its last user: generators, its executor
 
 
 class _Phase(Enum):
@@ -38,7 +38,7 @@ class BackgroundLoop:
 
     Attributes:
         kind: Its backend and options.
-        users: The loop ends when they have left.
+        users: The loop ends when the last one has left.
     """
 
     def __init__(self, kind: LoopKind) -> None:
@@ -47,14 +47,14 @@ class BackgroundLoop:
         self._options = runner_options(*kind)
         self._phase = _Phase.STARTING
         self._portal_run = PortalRun()
-        self._error: BaseException | None = None  # what kept the loop from running
-        self._starting = threading.Lock()  # taken once, by the thread that starts the loop's
-        # A daemon: a loop that never ends must not hold up the process.
+        self._error: BaseException | None = None  # what prevented the loop from running
+        self._starting = threading.Lock()  # acquired once, by whichever thread starts the loop
+        # A daemon, because a loop that never ends must not hold up the process.
         self._thread = DaemonThread(self._run, f"gatebridge-{kind[0]}")
 
     @property
     def usable(self) -> bool:
-        """Whether the loop runs, or still may."""
+        """Whether the loop runs, or can still start."""
         return not self._portal_run.stopped and self._phase in (_Phase.STARTING, _Phase.RUNNING)
 
     def start(self) -> Portal | None:
@@ -64,14 +64,14 @@ class BackgroundLoop:
             None if the thread that started the loop was interrupted.
 
         Raises:
-            BaseException: Whatever kept the loop from running, such as a missing package.
+            BaseException: Whatever prevented the loop from running, such as a missing package.
         """
         try:
             if self._starting.acquire(blocking=False):
                 self._thread.start()
             while self.usable and self._portal_run.portal is None:
                 self._portal_run.wait(_START_CHECK_SECONDS)
-        except BaseException:  # KeyboardInterrupt: the thread may run or not, now or soon
+        except BaseException:  # KeyboardInterrupt: the thread may be running, or about to
             self.stop()
             raise
         if self._error is not None:
@@ -79,13 +79,13 @@ class BackgroundLoop:
         return self._portal_run.portal if self.usable else None
 
     def stop(self) -> None:
-        """Let the loop end, now or as soon as it runs; thread-safe."""
+        """End the loop, now or as soon as it runs; thread-safe."""
         self._portal_run.stop()
 
     def join(self) -> None:
         """Wait for the thread to end, up to a limit."""
         if self._thread.ident is None or threading.current_thread() is self._thread:
-            return  # it has not begun to run, so that it ends at once; or it would wait for itself
+            return  # a thread that has not begun to run ends at once; this one would deadlock
         self._thread.join(_JOIN_SECONDS)
         if self._thread.is_alive():
             _logger.warning("the event loop in thread %.80r does not end", self._thread.name)
@@ -102,12 +102,12 @@ class BackgroundLoop:
                 # On asyncio, a task that raises SystemExit ends the loop.
                 _logger.critical("the event loop was ended by an error", exc_info=exc)
             else:
-                # As at the exit of CPython 3.12, which starts no thread to end the executor in.
+                # At its exit, CPython 3.12 starts no thread to shut down the executor.
                 _logger.debug("the event loop could not be closed: %.200r", exc)
         finally:
             self._phase = _Phase.ENDED
             if self._portal_run.portal is not None:
-                self._portal_run.portal.end()  # again, if an error kept the loop from doing so
+                self._portal_run.portal.end()  # an error may have prevented that on the loop
             self._portal_run.notify()
 
     async def _main(self) -> None:
@@ -119,12 +119,12 @@ class BackgroundLoop:
 class BackgroundLoops:
     """The background loops of one process.
 
-    A signal handler may raise in the middle of either method. `release` undoes whatever `hold` has
+    A signal handler can raise in the middle of either method. `release` undoes whatever `hold` has
     done by then.
     """
 
     def __init__(self) -> None:
-        # Not held while a loop starts: a user of another loop may leave it meanwhile.
+        # Not held while a loop starts: users of other loops can leave meanwhile.
         self._lock = threading.Lock()
         self.loops: list[BackgroundLoop] = []
 

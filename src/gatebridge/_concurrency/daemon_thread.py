@@ -1,4 +1,4 @@
-"""Daemon threads, started without waiting for them."""
+"""Daemon threads that start without a wait."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class DaemonThread(threading.Thread):
     """A daemon thread with an empty context, whose `start` does not wait until it runs.
 
     To run, a thread needs the interpreter's lock, for which it competes with every thread that
-    computes: an event loop that waited for that would stand still. And if a signal handler raises
-    during the wait in the base class, the lock of an event may stay locked.
+    computes: an event loop that waited for it would stall. And if a signal handler raises during
+    the wait in the base class, the lock of an event may stay locked.
 
     Args:
         target: What the thread runs.
@@ -22,10 +22,10 @@ class DaemonThread(threading.Thread):
     """
 
     def __init__(self, target: Callable[[], object], name: str) -> None:
-        # Some builds of CPython give a thread the context of the thread that starts it: here, the
-        # context of whichever request came first.
+        # In some builds of CPython a thread gets the context of the thread that starts it: here,
+        # that of the first request.
         super().__init__(target=partial(Context().run, target), name=name, daemon=True)
-        # If a later CPython has no such attribute, `start` waits like that of the base class.
+        # If a later CPython has no such attribute, `start` waits as in the base class.
         self._started = _Started()
 
     def join(self, timeout: float | None = None) -> None:
@@ -47,11 +47,11 @@ class _Started(threading.Event):
         super().set()
         self._unset.release()
 
-    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - as the base class has it
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - from the base class
         return True
 
     def wait_until_set(self, timeout: float | None) -> bool:
-        # Without the lock of the base class, which the thread itself needs to go on.
+        # Without the lock of the base class, which the thread itself needs to continue.
         if not self.is_set() and self._unset.acquire(timeout=-1 if timeout is None else timeout):
             self._unset.release()
         return self.is_set()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-_LOOP_CHECK_SECONDS = 5.0  # how often a waiting worker checks whether the loop is still there
+_LOOP_CHECK_SECONDS = 5.0  # interval at which a waiting worker checks that the loop exists
 
 
 class Gate:
@@ -18,7 +18,7 @@ class Gate:
     read or write in several threads at once, so more than one may wait at the gate.
 
     Args:
-        waiting: Makes a context manager to wait in.
+        waiting: Returns a context manager to wait in.
         wake: Wakes the loop, which is always harmless; returns False if the loop has ended.
     """
 
@@ -32,7 +32,7 @@ class Gate:
         self._barrier: threading.Lock | None = None  # held as long as the gate is shut
 
     def shut(self) -> threading.Lock:
-        """Shut the gate, and return what to `wait` for."""
+        """Shut the gate, and return the barrier to `wait` for."""
         if self._barrier is None:
             self._barrier = threading.Lock()
             self._barrier.acquire()

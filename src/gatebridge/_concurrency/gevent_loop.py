@@ -19,13 +19,13 @@ class _Selector(selectors.DefaultSelector):  # gevent's
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         loop = asyncio._get_running_loop()
-        # Otherwise Django, for one, refuses the other greenlets its database.
+        # Otherwise Django, for example, refuses the other greenlets access to its database.
         asyncio._set_running_loop(None)
         try:
             return super().select(timeout)
         finally:
             if os.getpid() != self._pid:
-                threading.Event().wait()  # a copy of the parent's greenlet: it must not go on here
+                threading.Event().wait()  # a copy of the parent's greenlet: it must not run here
             asyncio._set_running_loop(loop)
 
 

@@ -17,7 +17,7 @@ from gatebridge._concurrency.own_thread import refuse_loop_thread
 from gatebridge._concurrency.portal import Portal
 from gatebridge.errors import UnavailableError
 
-_STOPPED_CHECK_SECONDS = 1.0  # how often a waiting thread checks whether the loop was stopped
+_STOPPED_CHECK_SECONDS = 1.0  # interval at which a waiting thread checks that the loop runs
 
 
 class GivenLoop(LoopUse):
@@ -51,7 +51,7 @@ class GivenLoop(LoopUse):
 class GivenLoopPortal(Portal):
     """A portal to a loop that may stop without notice, and may run on in another thread.
 
-    It keeps no task on the loop, which the loop's owner would find there at the end.
+    It keeps no task on the loop, because the loop's owner would find it there at the end.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -83,7 +83,7 @@ class _Ran:
 
     def __del__(self) -> None:
         for portal in list(self.portals):
-            if not portal.is_running():  # it runs if another thread took over, or in a forked child
+            if not portal.is_running():  # it is if another thread took over, or in a forked child
                 portal.end()
 
 

@@ -1,11 +1,11 @@
-"""What the host makes of threads: whether a background loop can run, and how.
+"""How hosts change threads: whether a background loop can run, and how.
 
 Most servers leave threads as they are. The exceptions:
 
 * uWSGI, up to 2.0.21 and unless configured otherwise, lets no thread run between two requests.
 * gevent replaces threads with greenlets, which take turns in one system thread: everything must
-  wait by gevent's means. asyncio's selector is then one of those; what uvloop and trio use is not.
-* eventlet does the same, without such a selector.
+  wait in gevent's functions. It replaces the selector of asyncio, but not those of uvloop and trio.
+* eventlet does the same, but without such a selector.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Obstacle(NamedTuple):
 
     Attributes:
         host: Its name.
-        problem: What would go wrong.
-        remedy: What to do about it.
+        problem: The failure to expect.
+        remedy: The way to avoid it.
         holds: Returns whether this process runs on that host; cheap.
     """
 
@@ -48,7 +48,7 @@ def require_threads() -> None:
 
 
 def find_obstacle() -> Obstacle | None:
-    """Return why this process cannot wait for an event loop in another thread; None if it can."""
+    """Return what prevents waiting for an event loop in another thread; None if nothing does."""
     # In this order: the last check starts a thread, which may never run on the other hosts.
     return next((obstacle for obstacle in _OBSTACLES if obstacle.holds()), None)
 
@@ -81,7 +81,7 @@ def patched_by_gevent() -> bool:
 def _fits_gevent() -> bool:
     """Return whether gatebridge waits in a way that lets greenlets run, if the process has any."""
     patched = patched_by_gevent()
-    if patched != SimpleQueue.__module__.startswith("gevent."):  # as of the import above
+    if patched != SimpleQueue.__module__.startswith("gevent."):  # when it was imported above
         return False
     if patched:
         return selectors.DefaultSelector.__module__.startswith("gevent.")
@@ -131,7 +131,7 @@ def runner_options(backend: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     if backend != "asyncio" or options.get("use_uvloop") or options.get("loop_factory"):
         raise UnavailableError("backend", f"{ONE_LOOP}; use asyncio without uvloop")
-    # Imported late: it subclasses what gevent has put in the place of the selectors.
+    # Imported late: it subclasses gevent's replacement of the selector.
     from gatebridge._concurrency.gevent_loop import new_event_loop  # noqa: PLC0415
 
     return {**options, "loop_factory": new_event_loop}

@@ -1,4 +1,4 @@
-"""The loop handle: from any thread back to the event loop that a request runs on.
+"""The loop handle: access to an event loop from any thread.
 
 `LoopHandle.call_soon` runs a callback on that loop. Every request uses it: `anyio.from_thread.run`
 would cost more than the rest of the request.
@@ -29,7 +29,7 @@ class LoopHandle(ABC):
     Attributes:
         loop: An event loop with asyncio's interface, or a token of trio.
         is_closed: Returns whether the loop was closed without notice.
-        timers: The timers of the loop's signals, by their seconds.
+        timers: The timers of the loop's signals, by their timeout in seconds.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class LoopHandle(ABC):
         self.timers: dict[float, SharedTimer] = {}
         self._schedule = schedule
         self._callbacks: deque[Callable[[], None]] = deque()
-        self._turns = 0  # how often the loop has run callbacks
+        self._turns = 0  # number of times that the loop has run callbacks
         self._awaited_turn = 0  # the latest turn that a wake-up was sent for
 
     @abstractmethod
@@ -89,7 +89,7 @@ class LoopHandle(ABC):
 
     def _run(self) -> None:
         self._turns += 1
-        # Only as many as there are now. Later ones wait for the loop's next turn, or busy threads
+        # Only the current ones. Later ones wait for the loop's next turn; otherwise busy threads
         # would keep everything else on the loop from running.
         try:
             for _ in range(len(self._callbacks)):
@@ -104,7 +104,7 @@ class LoopHandle(ABC):
 
 
 class AsyncioHandle(LoopHandle):
-    """The handle of a loop with asyncio's interface, which need not run yet."""
+    """The handle of a loop with asyncio's interface, which may not be running yet."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, loop.call_soon_threadsafe, loop.is_closed)
@@ -115,11 +115,11 @@ class AsyncioHandle(LoopHandle):
     def start_task(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         loop: asyncio.AbstractEventLoop = self.loop
         if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            # It runs at once as far as it gets without waiting, which saves a turn of the loop.
+            # The task runs at once up to its first wait, which saves a turn of the loop.
             return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
         return context.run(loop.create_task, function()).cancel
 
-    def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:  # noqa: ARG002 - none has
+    def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:  # noqa: ARG002 - a closed loop runs none
         if not self.is_closed():
             raise refusal
         self._callbacks.clear()
@@ -128,7 +128,7 @@ class AsyncioHandle(LoopHandle):
 
 class _TrioHandle(LoopHandle):
     def __init__(self, token: Any) -> None:  # noqa: ANN401 - trio is not imported here
-        # trio runs what was scheduled before it ends, and raises for what comes later.
+        # trio runs all callbacks that were scheduled before it ends, and raises for later ones.
         super().__init__(token, token.run_sync_soon, lambda: False)
 
     def new_signal(self) -> Signal:
@@ -169,14 +169,14 @@ def current_loop() -> LoopHandle:
     Raises:
         RuntimeError: No event loop runs.
     """
-    # trio first: as a guest it runs inside an asyncio loop. It is not imported just to find out.
+    # trio first: in guest mode it runs inside an asyncio loop. It is not imported for this check.
     trio = sys.modules.get("trio")
     loop: Any = None
     if trio is not None:
         try:
             if trio.lowlevel.in_trio_task():
                 loop = trio.lowlevel.current_trio_token()
-        except AttributeError:  # another thread is just importing it
+        except AttributeError:  # another thread is importing it
             pass
     in_trio = loop is not None
     if not in_trio:

@@ -1,6 +1,6 @@
-"""How an adapter uses an event loop: a background loop, or the loop of the user's portal.
+"""Holds on an event loop: on a background loop, or on the loop of the user's portal.
 
-The third way, a loop that the user runs, is in `given_loop`.
+The third kind, on a loop that the user runs, is in `given_loop`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatebridge.errors import UnavailableError
 class LoopUse(ABC):
     """One user's hold on an event loop.
 
-    A signal handler may raise in the middle of each method. `close` undoes whatever `open` has done
+    A signal handler can raise in the middle of each method. `close` undoes whatever `open` has done
     by then, and is idempotent.
 
     Attributes:
@@ -36,13 +36,13 @@ class LoopUse(ABC):
 
         Raises:
             UnavailableError: The loop does not run, or cannot run on this host.
-            BaseException: Whatever keeps it from running, such as a missing package.
+            BaseException: Whatever prevents it from running, such as a missing package.
         """
 
-    def close(self) -> None:  # noqa: B027 - a loop that the user runs is just left
+    def close(self) -> None:  # noqa: B027 - nothing to release on a loop that the user runs
         """Release the loop without waiting, so that the loop's own thread can call it."""
 
-    def join(self) -> None:  # noqa: B027 - a loop that the user runs goes on
+    def join(self) -> None:  # noqa: B027 - a loop that the user runs does not end
         """Wait for the end of a background loop that has lost its last user."""
 
 

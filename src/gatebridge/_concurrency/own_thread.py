@@ -1,6 +1,6 @@
 """An event loop's own thread, which must not wait for that loop.
 
-Callers check this before they take a lock, whose holder may be waiting for this thread.
+Callers check this before they acquire a lock whose holder may be waiting for this thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def own_thread_error() -> UnavailableError:
 
 
 def mark_background_thread(kind: LoopKind) -> None:
-    """Note that this thread runs a background loop of this kind, and nothing else."""
+    """Mark this thread as one that runs a background loop of this kind, and nothing else."""
     _this_thread.background_loop = current_process(), kind
 
 
@@ -45,7 +45,7 @@ def refuse_background_thread(kind: LoopKind | None = None) -> None:
 
 
 def refuse_portal_thread(owner: BlockingPortal) -> None:
-    """Raise `UnavailableError` on the thread of a caller's portal."""
+    """Raise `UnavailableError` on the thread of the user's portal."""
     # A private attribute: everything public either waits or starts a task.
     if getattr(owner, "_event_loop_thread_id", None) == threading.get_ident():
         raise own_thread_error()

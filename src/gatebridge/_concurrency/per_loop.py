@@ -1,4 +1,4 @@
-"""One value for each event loop: what a lifespan makes on one loop is of no use on another."""
+"""One value for each event loop: the state that a lifespan makes on one loop is for that loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class PerLoop(Generic[T]):
-    """Holds a value for the running event loop during a block; of several the latest counts."""
+    """Holds a value for the running event loop during a block; the latest one counts."""
 
     def __init__(self) -> None:
         # Not anyio's RunVar, which costs four times as much at each request.
@@ -32,5 +32,5 @@ class PerLoop(Generic[T]):
         try:
             yield
         finally:
-            # By identity: equal values of two blocks are not the same.
+            # By identity: two blocks may hold equal values.
             held[:] = [each for each in held if each is not value]

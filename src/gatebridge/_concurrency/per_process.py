@@ -1,4 +1,4 @@
-"""One value for each process: what a forked child must not share with its parent."""
+"""One value for each process, for state that a forked child must not share with its parent."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _process = Process(os.getpid())
 def current_process() -> Process:
     """Return this process, the same object each time.
 
-    Each call asks the system: uWSGI forks without running the hooks of `os.register_at_fork`.
+    Each call asks the system for the id: uWSGI forks without running the hooks of
+    `os.register_at_fork`.
     """
     global _process  # noqa: PLW0603 - there is one for the interpreter
     pid = os.getpid()
     process = _process
     if process.pid != pid:
-        # Two threads that get here at once get the same object.
+        # Two threads that are here at once get the same object.
         process = _process = process.children.setdefault(pid, Process(pid))
     return process
 
@@ -49,11 +50,11 @@ if hasattr(os, "register_at_fork"):
 class PerProcess(Generic[T]):
     """Makes a value at its first use in each process.
 
-    A child keeps its parent's value, untouched: to collect it would close the coroutines in it, and
-    so run an application's clean-up in a process that does not run that application.
+    A child keeps its parent's value, untouched: freeing it would close the coroutines in it, and so
+    run an application's clean-up in a process that does not run that application.
 
     Args:
-        make: Makes the value. If two threads call it at once, one of the values is dropped.
+        make: Makes the value. If two threads call it at once, one of the two values is dropped.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:

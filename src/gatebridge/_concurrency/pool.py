@@ -1,4 +1,4 @@
-"""The worker pool: threads that run applications, and that do not count while a client stalls.
+"""The worker pool: threads that run applications, and do not count while their client stalls.
 
 An ordinary thread pool has one weakness: with as many slow clients as threads, nothing else runs.
 Here a worker that only waits for its client (to read the response, or to send the body) does so
@@ -6,7 +6,8 @@ within `WorkerPool.waiting`, and gives up its place to another. So ``threads`` b
 applications that compute, and stalled clients cost one idle thread each, up to ``max_threads``.
 
 A worker whose client continues does not queue for a place again: it may hold a lock that the
-workers with places wait for. More than ``threads`` may run then; new jobs start only below that.
+workers with places wait for. So more than ``threads`` may run; new jobs start only below that
+number.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from gatebridge._concurrency.daemon_thread import DaemonThread
 _logger = logging.getLogger("gatebridge")
 
 Job = Callable[[], Callable[[], object] | None]
-"""What a worker runs. It handles its own errors; ``str(job)`` names it in a log.
+"""A callable for a worker to run. It handles its own errors; ``str(job)`` names it in a log.
 
 If it returns a callable, the pool calls it after freeing the worker, so that the code it notifies
 can submit another job at once.
 """
 
-_REOPENED_CHECK_SECONDS = 0.1  # how often `join` checks whether the pool was opened again
+_REOPENED_CHECK_SECONDS = 0.1  # interval at which `join` checks if the pool was opened again
 
 
 class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
@@ -41,14 +42,14 @@ class PoolClosed(Exception):  # noqa: N818 - a state, like queue.Full
 
 
 class PoolFull(Exception):  # noqa: N818 - a state, like queue.Full
-    """The maximum number of jobs already waits for a thread."""
+    """``max_queue`` jobs are already waiting for a thread."""
 
 
 class PoolStatistics(NamedTuple):
-    """What a pool does at this moment.
+    """A pool's threads and jobs at one moment.
 
     Attributes:
-        threads: Threads alive, whatever they do.
+        threads: Threads alive, busy or idle.
         running: Applications running, including those blocked on anything except the client.
         stalled: Applications that wait for their client to take the response or send the body, or
             on ``gatebridge.disconnected``.
@@ -95,11 +96,11 @@ class WorkerPool:
         # abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
         self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
-        self._free = 0  # threads without a job, less jobs in the inbox
+        self._free = 0  # threads without a job, minus jobs in the inbox
         self._running = 0
         self._stalled = 0
         self._started = 0
-        self._closed: object | None = None  # the latest closing, unless it was opened since
+        self._closed: object | None = None  # the latest closing, unless the pool was opened since
         self._users = 0  # users that opened it and have not left
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs without a place
         # Jobs with a place. All threads wait at one queue: a burst of short jobs is run by the
@@ -114,7 +115,7 @@ class WorkerPool:
 
         Raises:
             PoolClosed: After `close`.
-            PoolFull: ``max_queue`` jobs wait already.
+            PoolFull: ``max_queue`` jobs are already waiting.
             RuntimeError: The system cannot start the first thread.
         """
         with self._lock:
@@ -149,7 +150,7 @@ class WorkerPool:
         return _Waiting(self) if threading.current_thread() in self._threads else nullcontext()
 
     def statistics(self) -> PoolStatistics:
-        """Return what the pool does at this moment."""
+        """Return the current numbers of threads and jobs."""
         with self._lock:
             return PoolStatistics(
                 len(self._threads), self._running, self._stalled, len(self._backlog)
@@ -164,7 +165,8 @@ class WorkerPool:
     def leave(self) -> object | None:
         """Accept no more jobs if this was the last user.
 
-        This is one step: a user that comes a moment later finds the pool closed, and opens it.
+        This is one atomic step: a user that comes a moment later finds the pool closed, and opens
+        it.
 
         Returns:
             For the last user, this closing, for `reopen`; otherwise None.
@@ -247,7 +249,7 @@ class WorkerPool:
             # all, it adds itself again.
             if not (isinstance(exc, RuntimeError) and self._threads):
                 raise
-            return False  # the system has no more threads
+            return False  # the system cannot start another thread
         self._free += 1
         return True
 
@@ -280,7 +282,7 @@ class WorkerPool:
         return following
 
     def _next_job(self, me: threading.Thread) -> Job | None:
-        """Wait for a job; None if this thread is to end."""
+        """Wait for a job; None if this thread must end."""
         while True:
             try:
                 job = self._inbox.get(timeout=self._idle_timeout)
@@ -334,8 +336,8 @@ class _Waiting:
         self._pool.go_on()
 
 
-# Not PerProcess, which would cost each job a question to the system. No server that forks without
-# these hooks, as uWSGI does, serves ASGI applications.
+# Not PerProcess, which would cost each job a system call. No server that forks without these hooks,
+# as uWSGI does, serves ASGI applications.
 _pools: weakref.WeakSet[WorkerPool] = weakref.WeakSet()
 
 

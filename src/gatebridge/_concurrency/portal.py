@@ -1,7 +1,7 @@
-"""The portal: from any thread to tasks on one event loop.
+"""The portal: starts tasks on one event loop from any thread.
 
-`anyio.from_thread.BlockingPortal` does this for one thread-safe call at a time. A request here only
-needs a task in a given context: it has its own way back to the waiting thread.
+`anyio.from_thread.BlockingPortal` also brings results back to the calling thread. A request here
+only needs a task in a given context: its response reaches the waiting thread through a queue.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Guest(Protocol):
-    """A party that waits for something on the loop, and must learn when it can no longer happen."""
+    """Something that waits for the loop, and must be notified when the loop ends."""
 
     def lost(self) -> None:
         """Called when the loop has ended; on any thread, at least once."""
@@ -37,8 +37,8 @@ class Portal:
 
     Args:
         handle: The loop's handle.
-        check_seconds: How often a thread that waits for a call checks whether the loop still runs;
-            None if `end` is sure to be called when the loop ends.
+        check_seconds: Seconds between the checks of a waiting thread that the loop still runs; None
+            if `end` is sure to be called when the loop ends.
 
     Attributes:
         handle: As given.
@@ -61,7 +61,7 @@ class Portal:
         """Run an async function on the loop, in an empty context, and wait for what it returns.
 
         Raises:
-            UnavailableError: The loop has ended, or its own thread would wait for itself.
+            UnavailableError: The loop has ended, or this is its own thread, which would deadlock.
             BaseException: What the function raises.
         """
         self.refuse_own_thread()
@@ -73,22 +73,22 @@ class Portal:
             result: T = call.result(self._check_seconds)
             return result  # noqa: TRY300
         except BaseException:
-            self.handle.call_soon(call.cancel)  # for a KeyboardInterrupt: nobody waits any more
+            self.handle.call_soon(call.cancel)  # after a KeyboardInterrupt, no thread waits for it
             raise
         finally:
             self.guests.discard(call)
 
     def is_running(self) -> bool:
-        """Return whether the loop runs what it is given."""
+        """Return whether the loop still runs callbacks."""
         return not self.ended
 
     def refuse_own_thread(self) -> None:
-        """Raise `UnavailableError` on the loop's own thread, which would wait for itself."""
+        """Raise `UnavailableError` on the loop's own thread, where waiting would deadlock."""
         if threading.get_ident() == self._thread_id:
             raise own_thread_error()
 
     def stop(self) -> None:
-        """Let the portal end; thread-safe."""
+        """End the portal; thread-safe."""
         self._stopped.set_soon()
 
     async def until_stopped(self, owner: Callable[[], Awaitable[object]] | None) -> None:
@@ -121,12 +121,12 @@ class _Call(Guest):
     def __init__(self, portal: Portal, function: Callable[[], Awaitable[Any]]) -> None:
         self._portal = portal
         self._function = function
-        # The first one counts. Not a Future: a KeyboardInterrupt may leave its lock locked.
+        # The first outcome counts. Not a Future: a KeyboardInterrupt may leave its lock locked.
         self._outcomes: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
         self._cancel: Callable[[], object] | None = None
 
     def result(self, check_seconds: float | None) -> Any:  # noqa: ANN401 - as the function's
-        """Wait for the end; check every ``check_seconds`` whether it can still come."""
+        """Wait for the outcome; check every ``check_seconds`` that the loop still runs."""
         outcome = None
         while outcome is None:
             try:
@@ -167,7 +167,7 @@ class _Call(Guest):
         self._outcomes.put((None, UnavailableError("event loop", "has ended")))
 
     async def leave(self) -> None:
-        pass  # it may end in time; otherwise it is lost
+        pass  # the call may end in time; otherwise it is lost
 
 
 class PortalRun:

@@ -1,4 +1,4 @@
-"""The signal: a task waits for it until a thread, or other code on the loop, sets it.
+"""The signal: a task waits until a thread, or other code on the loop, sets it.
 
 An `anyio.Event` and a timeout of anyio for each wait would cost more than the rest of a request.
 """
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 
 class SharedTimer:
-    """Sets the signals of one asyncio loop that have waited for a number of seconds.
+    """Sets the signals of one asyncio loop whose tasks have waited for ``seconds``.
 
     One timer serves all of them. A timer for each wait would cost a tenth of a short request,
     although it hardly ever fires.
@@ -25,7 +25,7 @@ class SharedTimer:
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
         self._seconds = seconds
-        self._newer: dict[Signal, None] = {}  # since the timer last fired
+        self._newer: dict[Signal, None] = {}  # added since the timer last fired
         self._older: dict[Signal, None] = {}
         self._runs = False
 
@@ -50,7 +50,7 @@ class SharedTimer:
 
 
 class Handle(Protocol):
-    """What a signal needs of its loop's handle; see `LoopHandle`."""
+    """The part of a loop's handle that a signal needs; see `LoopHandle`."""
 
     loop: Any
     timers: dict[float, SharedTimer]
@@ -66,7 +66,7 @@ class Signal(ABC):
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._set = False
-        self._waiter: Any = None  # what the task waits for: a future of asyncio, a trio.Event
+        self._waiter: Any = None  # the task waits for it: a future of asyncio, or a trio.Event
 
     def set_soon(self) -> bool:
         """Call `set` on the loop's thread; like `LoopHandle.call_soon`."""
@@ -74,7 +74,7 @@ class Signal(ABC):
 
     @abstractmethod
     def set(self) -> None:
-        """Let the task's current or next `wait` return; on the loop's thread only."""
+        """Make the task's current or next `wait` return; on the loop's thread only."""
 
     @abstractmethod
     async def wait(self, seconds: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The context of a thread that works for a request."""
+"""The context for work on a request in another thread, or on another loop."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 
 
 def context_for_thread() -> contextvars.Context:
-    """Return a copy of the caller's context without the note that an event loop runs.
+    """Return a copy of the caller's context that does not name the running event loop.
 
-    `anyio.run` leaves a note of its kind of loop there. A thread may run another loop, or a loop of
-    another kind may run a task in this context.
+    `anyio.run` stores the name of its backend in the context. But code that runs in the copy may
+    start another loop in its thread, or be a task on a loop of another backend.
     """
     context = contextvars.copy_context()
     variable = getattr(sys.modules.get("sniffio"), "current_async_library_cvar", None)
