@@ -1,1 +1,1 @@
-"""The pure translations: nothing in here waits, and nothing does I/O."""
+"""Pure translations: no module here waits or does I/O."""

@@ -1,19 +1,19 @@
-"""Which exceptions mean that the client left, and which are failures to report.
+"""Tells exceptions that mean that the client left from failures to report.
 
 A server, or middleware between it and the adapter, raises from ``receive`` and ``send``, and an
-application raises because of what its own reads and writes raised. Each rule is here once:
+application raises because its own reads and writes did. Each rule is here once:
 
-* ``receive`` reports a departure by a message. Only a `ConnectionError` out of it means the same;
-  a full disk under a middleware that spools uploads is an `OSError` too.
-* ``send`` reports a departure by "a server-specific subclass of ``OSError``" (ASGI HTTP 2.4
-  "Disconnected Client"): Uvicorn's ``ClientDisconnected``, for one. So there an `OSError` without
-  an errno means a departure as well, unless its class is one that the standard library raises for
-  other reasons.
+* ``receive`` reports a departure with a message. The only exception from it that means the same is
+  a `ConnectionError`; if middleware spools uploads, a full disk is an `OSError`, too.
+* ``send`` reports a departure with "a server-specific subclass of ``OSError``" (ASGI HTTP 2.4
+  "Disconnected Client"), such as Uvicorn's ``ClientDisconnected``. So an `OSError` from ``send``
+  that has no errno also means a departure, unless its class is one that the standard library raises
+  for other reasons.
 * An application's error counts as a departure only if it is `ClientDisconnected`, or was raised
   explicitly *from* it. Its ``__context__`` proves nothing: a bug in the handling of a departure has
   that context too.
-* An ASGI application may react to a disconnect as it likes: by its framework's own exception, too,
-  or by a cancellation.
+* An ASGI application may react to a disconnect as it likes, including with its framework's own
+  exception, or with a cancellation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from typing import cast
 
 from gatebridge.errors import ClientDisconnected
 
-# Most numbers of connections become a `ConnectionError`, but not these, nor any in a subclass.
+# For most errnos of connections, `OSError` becomes a `ConnectionError`. It does not for some of
+# these, nor if a subclass of `OSError` is raised.
 _CONNECTION_ERRNOS = {
     errno.ECONNABORTED,
     errno.ECONNREFUSED,
@@ -40,9 +41,9 @@ _CONNECTION_ERRNOS = {
     errno.ETIMEDOUT,
 }
 
-# What frameworks raise at a disconnect, with no link to what they were told, and cancellations:
-# by module and name, because none of these is imported for the question. A class of any module
-# whose name begins with ClientDisconnect, as Quart's and Starlette's do, is one as well.
+# Exceptions that frameworks raise on a disconnect, without a link to ours, and cancellations: by
+# module and name, because none of these is imported just for this check. A class of any module also
+# counts if its name begins with ClientDisconnect, like those of Quart and Starlette.
 _OF_FRAMEWORKS = frozenset(
     {
         ("asyncio.exceptions", "CancelledError"),
@@ -58,12 +59,12 @@ _OF_FRAMEWORKS = frozenset(
 
 
 def receive_lost_client(error: Exception) -> bool:
-    """Say whether ``receive`` raised ``error`` because the client left."""
+    """Return whether ``receive`` raised ``error`` because the client left."""
     return isinstance(error, ConnectionError)
 
 
 def send_lost_client(error: Exception) -> bool:
-    """Say whether ``send`` raised ``error`` because the client left."""
+    """Return whether ``send`` raised ``error`` because the client left."""
     if isinstance(error, ConnectionError):
         return True
     if not isinstance(error, OSError):
@@ -75,15 +76,15 @@ def send_lost_client(error: Exception) -> bool:
 
 
 def wsgi_app_lost_client(error: BaseException | None) -> bool:
-    """Say whether a WSGI application raised ``error`` because its client left."""
+    """Return whether a WSGI application raised ``error`` because its client left."""
     return stems_from(error, lambda each: isinstance(each, ClientDisconnected))
 
 
 def asgi_app_lost_client(error: BaseException | None) -> bool:
-    """Say whether an ASGI application raised ``error`` because its client left.
+    """Return whether an ASGI application raised ``error`` because its client left.
 
-    That is: `ClientDisconnected`, a framework's own class for it, a cancellation, what was raised
-    ``from`` one of them, and a group of nothing but these.
+    That is: `ClientDisconnected`, a framework's own class for it, a cancellation, an exception that
+    was raised ``from`` one of them, or a group of only these.
     """
     return stems_from(error, _is_reaction)
 
@@ -103,12 +104,12 @@ def stems_from(
 ) -> bool:
     """Return whether an exception is an origin, a group of them, or was explicitly raised from one.
 
-    ``raise ... from None`` says the opposite.
+    ``raise ... from None`` means that it was not.
 
     Args:
         error: The exception.
-        is_origin: Whether one is an origin.
-        seen: The identities of those that were looked at: a chain may lead back to where it began.
+        is_origin: Returns whether an exception is an origin.
+        seen: The identities of the exceptions already checked: a chain may contain a cycle.
     """
     seen = set() if seen is None else seen
     while error is not None and id(error) not in seen:

@@ -39,13 +39,13 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
         multithread: For ``wsgi.multithread``: whether another thread may call the application
             while this request runs.
         multiprocess: For ``wsgi.multiprocess``: whether another process may do so. True is the safe
-            answer where that is not known.
-        duplicate_header_limit: How often a header may come; None for any number, which is joined
+            answer if that is not known.
+        duplicate_header_limit: Times that a header may occur; None for any number, which is joined
             in linear time.
 
     Returns:
         A new builtin dict. Every key without a dot has a native string, which is one latin-1
-        character for each byte. What is not known is left out, never None or empty.
+        character for each byte. Unknown keys are left out, never None or empty.
 
     Raises:
         RequestError: The request cannot be translated without guessing; names header or field.
@@ -132,7 +132,7 @@ def _exact_method(method: object) -> str:
 
 
 def _protocol(version: object) -> str:
-    """Return ``SERVER_PROTOCOL``: CGI demands the minor number that ASGI leaves out."""
+    """Return ``SERVER_PROTOCOL``: CGI requires the minor number that ASGI leaves out."""
     if not version:
         return "HTTP/1.1"
     number = exact_str("http_version", version)
@@ -150,13 +150,13 @@ def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # 
     if name and port is not None:
         environ["SERVER_NAME"] = _server_name(name)
         environ["SERVER_PORT"] = str(port)
-    else:  # unknown, or a unix socket, whose path is no name
+    else:  # unknown, or a unix socket, whose path is not a name
         environ["SERVER_NAME"] = named_host or "localhost"
         environ["SERVER_PORT"] = named_port or DEFAULT_PORTS.get(scheme, "80")
 
 
 def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
-    """Add ``REMOTE_*`` as far as they are known; no name is looked up."""
+    """Add the known ``REMOTE_*`` variables; without a name lookup."""
     host, port = _address("client", client)
     if host:
         native = _remote_address if len(host) <= MAX_REMEMBERED else _remote_address.__wrapped__

@@ -33,11 +33,11 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
     Args:
         environ: Without any of these keys yet.
         headers: ``(name, value)`` pairs of bytes, names in any case; iterated once.
-        duplicate_limit: How often a name may come, or None.
+        duplicate_limit: Times that a name may occur; None for any number.
 
     Raises:
-        RequestError: A name is no token or comes too often, a value holds CR, LF or NUL, or values
-            of a header that allows only one differ; the error names the header.
+        RequestError: A name is not a token or occurs too often, a value contains CR, LF or NUL, or
+            values of a header that allows only one differ; the error names the header.
         HostError: An item is not a pair of bytes.
 
     Source: RFC 3875 section 4.1.18; PEP 3333 "environ Variables"; RFC 9110 sections 5.3 and 5.5.
@@ -63,7 +63,7 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
                 repeated.setdefault(key, [environ[key]]).append(text)
             else:
                 environ[key] = text
-        # One search over all values is several times cheaper than one for each.
+        # One search over all values is several times cheaper than one for each value.
         together = b"".join(values)
     except (TypeError, ValueError, AttributeError) as exc:
         raise HostError("headers", _describe_bad_item(items)) from exc
@@ -80,9 +80,9 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
 
 
 def _settle_length(environ: WSGIEnvironment) -> None:
-    """Leave one declared length, or none."""
-    # The coding is already removed, so that the application must not see it; and where there is
-    # one, it overrides any declared length (RFC 9112 section 6.3).
+    """Keep one declared length, or none."""
+    # The server has already removed the coding, so the application must not see it; and a coding
+    # overrides any declared length (RFC 9112 section 6.3).
     coded = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
     declared = environ.pop("CONTENT_LENGTH", None)
     if declared is not None:
@@ -96,7 +96,7 @@ def _shown_name(key: str) -> str:
 
 
 def _join(key: str, texts: list[str]) -> str:
-    """Return one value of the same meaning for the values of a repeated header."""
+    """Return one value with the same meaning as the values of a repeated header."""
     if key == "HTTP_COOKIE":
         return "; ".join(texts)  # RFC 9113 section 8.2.3
     if key in ("HTTP_HOST", "CONTENT_TYPE"):

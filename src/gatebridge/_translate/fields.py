@@ -1,4 +1,4 @@
-"""What holds for HTTP's header fields in every translation: tokens, lengths, Connection.
+"""Rules for HTTP's header fields in every translation: tokens, lengths, Connection.
 
 Source: RFC 9110 sections 5.6.2, 7.6.1, 8.6 and 15.3; RFC 9112 section 6.3.
 """
@@ -15,7 +15,7 @@ TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A field name, to be used with ``fullmatch`` (RFC 9110 section 5.6.2)."""
 
 _MAX_LENGTH_DIGITS = 19  # 2**63 - 1 bytes; int() of a longer text costs quadratic time
-CR, LF, NUL = b"\r\n\0"  # as numbers, which `in` finds several times faster than bytes
+CR, LF, NUL = b"\r\n\0"  # as numbers: `in` finds them several times faster than bytes
 
 HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer "
@@ -23,12 +23,12 @@ HOP_BY_HOP = frozenset(
 )
 """Fields of one connection (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1), lower-case."""
 
-# Options of an application's Connection header that are never about the connection.
+# Fields that an application's Connection header cannot make fields of the connection.
 _NEVER_OPTIONS = {"", "content-length", "content-type", "set-cookie", "date"}
 
 
 def refuse_control_characters(items: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise for the first value that holds CR, LF or NUL.
+    """Raise for the first value that contains CR, LF or NUL.
 
     Raises:
         RequestError: Names the header.
@@ -56,7 +56,7 @@ def declared_length(
     Source: RFC 9110 section 8.6; RFC 9112 section 6.3.
     """
     if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _MAX_LENGTH_DIGITS:
-        return values[0]  # nearly every message that has one
+        return values[0]  # nearly every message with a length
     lengths = {item.strip(b" \t") for value in values for item in value.split(b",")}
     if not lengths:
         return None
@@ -82,7 +82,7 @@ def sent_length(
 
     Args:
         status: The response's.
-        declared: Every ``content-length`` value of the application's.
+        declared: Every ``content-length`` value of the application.
         error: The class of the application's errors.
 
     Raises:
@@ -102,13 +102,13 @@ def with_length(
     *,
     at_the_end: bool = False,
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """Return headers with this Content-Length in place of another one.
+    """Return headers with ``length`` as their Content-Length.
 
     Args:
         headers: Names in any case.
         field: ``content-length``, as bytes or text like the headers.
-        length: In digits, None for no such field.
-        at_the_end: Whether to put it there, even if there was none.
+        length: In digits; None to remove the field.
+        at_the_end: Whether to put the field at the end, even if there was none.
     """
     if length is not None and not at_the_end:
         return [(name, length if name.lower() == field else value) for name, value in headers]

@@ -1,4 +1,4 @@
-"""The WebSocket handshake in a WSGI environ: is it one, and is it sound?
+"""The WebSocket handshake in a WSGI environ: how to recognize it, and its fields.
 
 Source: RFC 6455 sections 4.1 and 4.2.1.
 """
@@ -18,10 +18,10 @@ _PROTOCOL = re.compile(r"HTTP/1\.[1-9]")  # HTTP/2 and HTTP/3 have no Upgrade
 
 
 def is_handshake(environ: WSGIEnvironment) -> bool:
-    """Say whether the request asks for a WebSocket in the form that RFC 6455 wants.
+    """Return whether the request asks for a WebSocket in the form that RFC 6455 requires.
 
-    Key and version are not looked at. A request with a body is none: nobody has read it yet, so
-    that it would be taken for frames.
+    Key and version are not checked. A request with a body is not a handshake: the body has not been
+    read yet, and would be mistaken for frames.
     """
     return (
         environ.get("REQUEST_METHOD") == "GET"
@@ -38,10 +38,11 @@ def is_handshake(environ: WSGIEnvironment) -> bool:
 
 
 def handshake_key(environ: WSGIEnvironment) -> bytes:
-    """Return the key of a handshake, which the answer derives from.
+    """Return the key of a handshake, from which the answer is derived.
 
     Raises:
-        RequestError: 400 for a key that is none, 426 for a version of the protocol other than 13.
+        RequestError: 400 for a missing or invalid key or a missing version, 426 for a version other
+            than 13.
     """
     version = str(environ.get("HTTP_SEC_WEBSOCKET_VERSION", "")).strip(" \t")
     if version and version != "13":
@@ -61,10 +62,10 @@ def handshake_key(environ: WSGIEnvironment) -> bytes:
 
 
 def offered_subprotocols(environ: WSGIEnvironment) -> list[str]:
-    """Return what the client offers, in its order of preference; what is no token is left out.
+    """Return the offered subprotocols, in the client's order of preference, without invalid ones.
 
     Raises:
-        HostError: The header is no native string.
+        HostError: The header is not a native string.
     """
     key = "HTTP_SEC_WEBSOCKET_PROTOCOL"
     items = bytes_from_native(key, environ.get(key) or "").split(b",")

@@ -26,7 +26,7 @@ _logger = logging.getLogger("gatebridge")
 _BYTES_LIKE = (bytes, bytearray, memoryview)
 
 _DROPPED = {"status", *(name.decode("ascii") for name in HOP_BY_HOP)}
-_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # without HTAB, which HTTP allows inside
+_CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # except HTAB, which HTTP allows inside
 _REASONS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -47,7 +47,7 @@ class WsgiHead(NamedTuple):
 def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     """Check and translate status and headers of ``http.response.start``.
 
-    Hop-by-hop headers are dropped, with the fields that ``Connection`` names, and so is ``Status``,
+    Hop-by-hop headers are dropped, as are the fields that ``Connection`` names, and ``Status``,
     which PEP 3333 forbids.
 
     Args:
@@ -101,7 +101,7 @@ def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str,
 
 @lru_cache(maxsize=512)
 def _wsgi_name(name: bytes) -> tuple[str, str]:
-    """Return a header's name as it is, and in lower case."""
+    """Return a header's name unchanged, and in lower case."""
     if not TOKEN.fullmatch(name):
         raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
     native = name.decode("ascii")
@@ -124,7 +124,7 @@ def _pairs(headers: Iterable[Any]) -> list[Any]:
         raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
 
 
-def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an application sent
+def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - the application may send anything
     try:
         name, value = item
         if type(name) is bytes and type(value) is bytes:
@@ -137,14 +137,14 @@ def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - what an applicati
 
 
 def asgi_header_value(name: str, value: object) -> bytes:
-    """Return one value of an ASGI header as WSGI may have it: checked and trimmed.
+    """Return one value of an ASGI header as WSGI allows it: checked and trimmed.
 
     Raises:
-        AsgiAppError: It is not bytes-like, or holds a control character; names the header.
+        AsgiAppError: It is not bytes-like, or contains a control character; names the header.
     """
     if not isinstance(value, _BYTES_LIKE):
         raise AsgiAppError(name, f"value not bytes: {value!r:.80}")
     raw = bytes(cast("bytes", value)).strip(b" \t")
     if _CONTROL_BYTES.search(raw):
         raise AsgiAppError(name, f"a control character in {raw[:80]!r}")
-    return raw.replace(b"\t", b" ")  # legal inside in HTTP, not in PEP 3333
+    return raw.replace(b"\t", b" ")  # HTTP allows a tab inside a value, PEP 3333 does not

@@ -1,8 +1,8 @@
 """``head_from_wsgi``: the arguments of ``start_response`` to ``http.response.start``.
 
-A head is checked in full before anything is sent, because what leaves here goes onto the wire: a
-control character in a value would let an application's user inject headers, and a wrong length
-would desynchronise the connection. Each error names the header.
+A head is checked in full before anything is sent, because it goes onto the wire: a control
+character in a value would let an application's user inject headers, and a wrong length would
+desynchronize the connection. Each error names the header.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class ResponseHead(NamedTuple):
         headers: Lower-case names and trimmed values, in the application's order.
         length: The declared Content-Length in bytes, or None.
         dropped: Names of headers that only a server may send, and that are not in ``headers``.
-        closes: Whether the application asked for the connection to be closed. Over HTTP/1 that may
-            be passed on.
+        closes: Whether the application asked to close the connection. Over HTTP/1 the adapter may
+            pass that on.
     """
 
     status: int
@@ -50,7 +50,7 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
 ) -> ResponseHead:
     """Check and translate the arguments of ``start_response``.
 
-    Hop-by-hop headers are dropped, with the fields that ``Connection`` names.
+    Hop-by-hop headers are dropped, as are the fields that ``Connection`` names.
 
     Raises:
         WsgiAppError: They break PEP 3333 or HTTP; names the status or the header.
@@ -90,7 +90,7 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
 
 
 def _end_to_end(head: ResponseHead, hop_by_hop: list[tuple[bytes, bytes]]) -> ResponseHead:
-    """Return a head without the fields that ``Connection`` names; say what was dropped."""
+    """Return a head without the fields that ``Connection`` names, and with the dropped names."""
     governed = governed_fields(
         value.decode("latin-1") for name, value in hop_by_hop if name == b"connection"
     )
@@ -131,11 +131,11 @@ def header_value(name: str, value: object) -> bytes:
     """Return one value of a WSGI header, checked, trimmed and encoded.
 
     Raises:
-        WsgiAppError: It is no native string, or holds a control character; names the header.
+        WsgiAppError: It is not a native string, or contains a control character; names the header.
     """
     if type(value) is not str:
         raise WsgiAppError(name, f"value not of type str: {value!r:.80}")
-    # What is printable has no control character; the search is for the rest of latin-1.
+    # A printable string has no control character; the search is for the rest of latin-1.
     if not value.isprintable() and _CONTROL.search(value):
         raise WsgiAppError(name, f"a control character in {value[:80]!r}")
     try:

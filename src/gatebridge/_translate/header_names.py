@@ -1,8 +1,8 @@
-"""Names of request headers: those of ASGI to environ keys and back.
+"""Names of request headers: from ASGI to environ keys and back.
 
 * ASGI names are lower-case bytes; environ keys are upper-case native strings.
-* ``-`` and ``_`` fall together in an environ key. A name with ``_`` is dropped, or any client could
-  pose as the proxy that sets ``X-Forwarded-For``.
+* ``-`` and ``_`` are the same in an environ key. A name with ``_`` is dropped; otherwise any client
+  could pose as the proxy that sets ``X-Forwarded-For``.
 
 Source: RFC 3875 section 4.1.18.
 """
@@ -14,11 +14,11 @@ from functools import lru_cache
 from gatebridge._translate.fields import TOKEN
 from gatebridge.errors import RequestError
 
-_HIDDEN = ""  # the environ key of a header that the application shall not see
+_HIDDEN = ""  # the environ key of a header that the application must not see
 
-# Names that browsers, proxies and HTTP libraries send. Others are translated once and remembered in
-# a bounded cache, so that a client that invents names can neither fill the memory nor evict these;
-# long ones are not remembered.
+# Names that browsers, proxies and HTTP libraries send. Other names are translated once and kept in
+# a bounded cache, so a client that invents names can neither fill the memory nor evict these; long
+# ones are not cached.
 _COMMON_NAMES = """
     accept accept-charset accept-encoding accept-language access-control-request-headers
     access-control-request-method authorization cache-control cdn-loop cf-connecting-ip cf-ray
@@ -55,17 +55,17 @@ _NAME_OF_KEY: dict[str, bytes | None] = {
     "HTTP_CONTENT_LENGTH": b"",
 }
 
-# Not the tables themselves: in CPython 3.11, a method of an imported name is slow to call.
+# Not the tables themselves: in CPython 3.11, calling a method of an imported name is slow.
 key_of_common_name = _KEY_OF_NAME.get
-"""Called with a header name, returns its environ key, empty if it is hidden; None if it is rare."""
+"""Returns the environ key of a header name; empty if it is hidden, None if it is rare."""
 name_of_common_key = _NAME_OF_KEY.get
-"""Called with an environ key, returns its header name, empty if it is hidden, None if it is not of
-a header; with a second argument, returns that for a rare key."""
+"""Returns the header name of an environ key; empty if it is hidden, None if the key is not that of
+a header. For a rare key it returns its second argument."""
 
 
 @lru_cache(maxsize=1024)
 def key_of_rare_name(name: bytes) -> str:
-    """Return the environ key for a header name of any case, or `_HIDDEN`."""
+    """Return the environ key for a header name in any case, or `_HIDDEN`."""
     lower = name.lower()
     if lower in _KEY_OF_NAME:
         return _KEY_OF_NAME[lower]

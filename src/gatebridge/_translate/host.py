@@ -23,8 +23,9 @@ def split_host(value: str) -> tuple[str, str]:
         value: As a native string, trimmed.
 
     Returns:
-        The host with the brackets of an IPv6 address, and the port's digits without leading zeros.
-        Either may be empty; so is a port above 65535, which the grammar allows but nothing can use.
+        The host, with brackets if it is an IPv6 address, and the port's digits without leading
+        zeros. Either may be empty. The port is also empty if it is above 65535, which the grammar
+        allows but nothing can use.
 
     Raises:
         RequestError: It is not ``uri-host [ ":" port ]``.
@@ -35,15 +36,15 @@ def split_host(value: str) -> tuple[str, str]:
     if match is None:
         raise RequestError("host", f"not a valid host: {value[:80]!r}")
     port = match["port"] or ""
-    # int() only of what is short: it takes quadratic time, and raises past 4300 digits.
+    # int() only if it is short: int() takes quadratic time, and raises past 4300 digits.
     return match["host"], "" if len(port) > 5 or int(port or 0) > 65535 else port
 
 
 def with_brackets(host: str) -> str:
-    """Return ``host`` as it stands in a URL: an IPv6 address in brackets (RFC 3875, 4.1.14)."""
+    """Return ``host`` as in a URL: an IPv6 address in brackets (RFC 3875, 4.1.14)."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def without_brackets(host: str) -> str:
-    """Return ``host`` as it stands in a socket address."""
+    """Return ``host`` as in a socket address, without brackets."""
     return host[1:-1] if host.startswith("[") and host.endswith("]") else host

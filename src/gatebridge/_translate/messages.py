@@ -1,4 +1,4 @@
-"""The messages of an ASGI request and its response: what each holds, checked.
+"""The contents of an ASGI request's and its response's messages, checked.
 
 Source: ASGI HTTP 2.5; ASGI extensions ``http.response.early_hint``, ``http.response.pathsend``.
 """
@@ -16,7 +16,7 @@ def type_of(message: object) -> str:
     """Return the type of a message.
 
     Raises:
-        AsgiAppError: It is no mapping, or has no ``type`` that is a str.
+        AsgiAppError: It is not a mapping, or has no ``type`` of type str.
     """
     if type(message) is not dict and not isinstance(message, Mapping):  # the latter is slow
         raise AsgiAppError("message", f"not a dict: {message!r:.80}")
@@ -27,7 +27,7 @@ def type_of(message: object) -> str:
 
 
 def head_of(message: Mapping[str, Any]) -> WsgiHead:
-    """Return what ``http.response.start`` says.
+    """Return the head in ``http.response.start``.
 
     Raises:
         AsgiAppError: It breaks the specification; names the status, the header or the key.
@@ -56,7 +56,7 @@ def links_of(message: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the headers of ``http.response.early_hint``, for ``wsgi.early_hints``.
 
     Raises:
-        AsgiAppError: The links are not bytes-like, or hold control characters.
+        AsgiAppError: The links are not bytes-like, or contain control characters.
     """
     links: Any = message.get("links", ())
     try:
@@ -69,11 +69,11 @@ def links_of(message: Mapping[str, Any]) -> list[tuple[str, str]]:
 def path_of(message: Mapping[str, Any]) -> str:
     """Return the path of ``http.response.pathsend``.
 
-    The extension wants an absolute one, but Starlette's ``FileResponse`` sends what it was given.
-    To make it absolute would be a call to the system, on the event loop.
+    The extension requires an absolute path, but Starlette's ``FileResponse`` sends its argument
+    unchanged. Making it absolute would be a system call on the event loop.
 
     Raises:
-        AsgiAppError: It is none.
+        AsgiAppError: It is not a path.
     """
     path: Any = message.get("path")
     if not isinstance(path, str) or not path:
@@ -81,7 +81,7 @@ def path_of(message: Mapping[str, Any]) -> str:
     return path
 
 
-def part_of(message: Any) -> tuple[bytes, bool] | None:  # noqa: ANN401 - whatever a server gives
+def part_of(message: Any) -> tuple[bytes, bool] | None:  # noqa: ANN401 - a server may return anything
     """Return the body of ``http.request`` and whether more follows; None for ``http.disconnect``.
 
     Raises:

@@ -1,10 +1,9 @@
 """Paths: ``path``, ``raw_path`` and ``root_path`` to ``SCRIPT_NAME`` and ``PATH_INFO`` and back.
 
-ASGI has the path as text, decoded with U+FFFD for what is not UTF-8, and often also its exact
+ASGI has the path as text, decoded with U+FFFD in place of invalid UTF-8, and often also its exact
 bytes, still percent-encoded, in ``raw_path``. An environ has the exact bytes, decoded. So
-``raw_path`` is the better source for an environ; but servers and middleware do not agree what it is
-relative to, and some change only ``path``. It is used where it agrees with ``path``, and not
-otherwise.
+``raw_path`` is the better source for an environ; but servers and middleware do not agree on what it
+is relative to, and some change only ``path``. It is used only if it agrees with ``path``.
 
 Source: ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ Variables"; RFC 3875 sections 4.1.5
 and 4.1.13; RFC 9112 section 3.2. Each string is percent-decoded once (RFC 3986 section 2.4).
@@ -27,8 +26,8 @@ from gatebridge.types import WSGIEnvironment
 
 _ABSOLUTE_FORM = re.compile(r"https?://([^/?#]*)", re.IGNORECASE)
 _ABSOLUTE_FORM_BYTES = re.compile(_ABSOLUTE_FORM.pattern.encode(), re.IGNORECASE)
-# What some servers leave encoded in PATH_INFO, while they decode the rest: Cheroot, which writes
-# it in upper case, and Apache with `AllowEncodedSlashes NoDecode`, which does not.
+# Some servers leave this encoded in PATH_INFO, and decode the rest: Cheroot, always in upper case,
+# and Apache with `AllowEncodedSlashes NoDecode`, in the client's case.
 _ENCODED_SLASH = re.compile(rb"%2F", re.IGNORECASE)
 # As numbers, because `in` finds a byte several times faster than bytes of length 1.
 _SLASH, _PERCENT, _QUESTION_MARK = b"/%?"
@@ -49,12 +48,12 @@ class ScopePaths(NamedTuple):
 
 
 def quote(path: bytes) -> str:
-    """Percent-encode a path as RFC 3986 section 3.3 has it."""
+    """Percent-encode a path according to RFC 3986 section 3.3."""
     return quote_from_bytes(path, safe=_UNRESERVED_IN_PATH)
 
 
 def mount_point(root: str) -> str:
-    """Return a mount point in its one spelling: a slash before it and none behind, or nothing."""
+    """Return a mount point in its one spelling: with a slash in front and none behind, or empty."""
     root = root.rstrip("/")
     return root if not root or root[0] == "/" else "/" + root
 
@@ -65,9 +64,9 @@ def starts_with(path: str, root: str) -> bool:
 
 
 def with_one_slash(path: str, raw_path: bytes | None, root_path: str) -> tuple[str, bytes | None]:
-    """Return a scope's paths with one slash after a mount point that has one itself.
+    """Return a scope's paths with a single slash after a mount point that ends with one.
 
-    Uvicorn puts ``--root-path`` before the path as it was given, so ``/api/`` gives ``/api//x``.
+    Uvicorn puts ``--root-path`` in front of the path unchanged, so ``/api/`` gives ``/api//x``.
     """
     if not (root_path.endswith("/") and path.startswith(root_path + "/")):
         return path, raw_path
@@ -80,13 +79,14 @@ def with_one_slash(path: str, raw_path: bytes | None, root_path: str) -> tuple[s
 def environ_paths(path: str, raw_path: bytes | None, root_path: str, method: str) -> EnvironPaths:
     """Split a scope's path into ``SCRIPT_NAME`` and ``PATH_INFO``.
 
-    ``root_path`` is taken off on a segment boundary only. Where ``path`` does not start with it,
-    the server has taken it off already.
+    ``root_path`` is removed only on a segment boundary. If ``path`` does not start with it, the
+    server has already removed it.
 
     Args:
-        path: The scope's, decoded; without or with the scheme and host of an absolute-form target.
-        raw_path: The scope's, percent-encoded, or None.
-        root_path: The scope's, decoded, with or without slashes around it.
+        path: The scope's ``path``, decoded; perhaps with the scheme and host of an absolute-form
+            target.
+        raw_path: The scope's ``raw_path``, percent-encoded, or None.
+        root_path: The scope's ``root_path``, decoded, with or without slashes around it.
         method: The request method, because only OPTIONS may have the target ``*``.
 
     Raises:
@@ -138,11 +138,11 @@ def _path_info_bytes(path: str, raw_path: bytes | None, root: str) -> bytes:
                 return exact
             if exact.startswith(prefix):
                 return exact[len(prefix) :]
-        elif root and _reads(exact, root + path):  # only path had its root taken off by the host
+        elif root and _reads(exact, root + path):  # the server removed the root from path alone
             if exact.startswith(prefix):
                 return exact[len(prefix) :]
         elif shortened:
-            # Only path had a root put before it: all of this one, or what a mount was below.
+            # A root was added to path alone: all of this one, or the part above a mount.
             for end in (end for end, char in enumerate(root + "/") if char == "/"):
                 mounted = bytes_from_text("root_path", root[end:])
                 if exact.startswith(mounted) and _reads(exact, path[end:]):
@@ -157,10 +157,10 @@ def _reads(exact: bytes, text: str) -> bool:
 def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
     """Join an environ's ``SCRIPT_NAME`` and ``PATH_INFO`` to the paths of a scope.
 
-    ``raw_path`` is what the client sent (``REQUEST_URI`` or ``RAW_URI``) where that agrees with the
-    decoded path, and percent-encoded anew otherwise. It includes ``root_path``, as ``path`` does.
-    It also agrees where the server has left encoded slashes in ``PATH_INFO``, and nothing else;
-    ``path`` then has them decoded, as on any other server.
+    ``raw_path`` is the target that the client sent (``REQUEST_URI`` or ``RAW_URI``) if it agrees
+    with the decoded path; otherwise the path is percent-encoded again. It includes ``root_path``,
+    as ``path`` does. The target also agrees if the server has left encoded slashes, and nothing
+    else, in ``PATH_INFO``; ``path`` then has them decoded, as on any other server.
 
     Raises:
         RequestError: The path has no leading slash.
@@ -197,7 +197,7 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
 def _as_requested(
     environ: WSGIEnvironment, full: bytes, script: bytes, info: bytes
 ) -> tuple[bytes, bytes]:
-    """Return the full path, decoded, and as the client sent it if that agrees."""
+    """Return the full path: decoded, and percent-encoded, as the client sent it if that agrees."""
     targets: list[bytes] = []
     for key in ("REQUEST_URI", "RAW_URI"):
         value = environ.get(key)
@@ -225,5 +225,5 @@ def _as_requested(
 
 
 def _same(path: bytes, other: bytes) -> bool:
-    """Return whether two paths are the same, their encoded slashes in upper or lower case."""
+    """Return whether two paths are the same; encoded slashes in either case are equal."""
     return _ENCODED_SLASH.sub(b"%2F", path) == _ENCODED_SLASH.sub(b"%2F", other)

@@ -1,4 +1,4 @@
-"""The adapters' own answers: a line of plain text."""
+"""The adapters' own responses: a line of plain text."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def plain_response(
     Args:
         status: 200 to 599.
         text: The line, without newline.
-        method: The request's; there is no body for HEAD.
-        headers: What to send besides type and length.
+        method: The request's; a response to HEAD has no body.
+        headers: Headers to send in addition to type and length.
     """
     body = f"{text}\n".encode("utf-8", "backslashreplace")
     start: HTTPResponseStartMessage = {

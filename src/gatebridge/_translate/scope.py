@@ -1,4 +1,4 @@
-"""``scope_from_environ``: the scope that an ASGI application is called with; WebSocket's too."""
+"""``scope_from_environ``: the scope to call an ASGI application with, for HTTP and WebSocket."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
 
     Returns:
         A new builtin dict of type ``"http"``. It has no ``state``, which belongs to a lifespan.
-        Its ``extensions`` are what the environ alone can tell: early hints, and TLS.
+        Its ``extensions`` are those that the environ alone shows: early hints, and TLS.
 
     Raises:
         RequestError: The request cannot be translated without guessing; names header or field.
@@ -44,7 +44,7 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
     if not isinstance(method, str) or not method:
         raise HostError("REQUEST_METHOD", f"missing, empty, or not a str: {method!r:.80}")
     if not method.isascii():
-        bytes_from_native("REQUEST_METHOD", method)  # raises for what is beyond U+00FF
+        bytes_from_native("REQUEST_METHOD", method)  # raises for characters beyond U+00FF
     method = method.upper()
     protocol = str(environ.get("SERVER_PROTOCOL"))
     scheme = _scheme(environ)
@@ -122,7 +122,7 @@ def _server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
 
 
 def _port(value: object) -> int | None:
-    """Return a port, tolerating what servers write there: an int, nothing, a socket's path."""
+    """Return a port, or None; servers also write an int, nothing, or a socket's path there."""
     digits = str(value)
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 5):
         return None
@@ -134,7 +134,7 @@ def _extensions(environ: WSGIEnvironment, scheme: str) -> Extensions:
     extensions: Extensions = {}
     if callable(environ.get("wsgi.early_hints")):
         extensions["http.response.early_hint"] = {}
-    # The scheme alone may come from a proxy's header; the connection is then not TLS.
+    # The scheme alone proves nothing: it may come from a proxy's header, without TLS here.
     if scheme == "https" and (tls := tls_from_environ(environ)):
         extensions["tls"] = tls
     return extensions

@@ -26,7 +26,7 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     """Return the request's headers, lower-case, in the environ's order.
 
     Raises:
-        RequestError: A value holds CR, LF or NUL, or ``CONTENT_LENGTH`` is no length.
+        RequestError: A value contains CR, LF or NUL, or ``CONTENT_LENGTH`` is not a length.
         HostError: A value is not a native string; the error names the key.
 
     Source: RFC 3875 section 4.1.18; ASGI HTTP 2.5 "HTTP Connection Scope".

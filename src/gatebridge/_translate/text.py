@@ -1,4 +1,4 @@
-"""The two kinds of string: text of ASGI, native strings of PEP 3333, and the bytes between them."""
+"""Strings of two kinds: text in ASGI, native strings in PEP 3333, and the bytes between them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ MAX_REMEMBERED = 256
 
 
 def bytes_from_native(key: str, value: object) -> bytes:
-    """Return the bytes that a native string of the environ stands for.
+    """Return the bytes that a native string of the environ represents.
 
     Raises:
-        HostError: ``value`` is not a `str`, or holds a character beyond U+00FF; names ``key``.
+        HostError: ``value`` is not a `str`, or contains a character beyond U+00FF; names ``key``.
     """
     if not isinstance(value, str):
         raise HostError(key, f"not a str: {value!r:.80}")
@@ -23,7 +23,7 @@ def bytes_from_native(key: str, value: object) -> bytes:
 
 
 def bytes_from_text(field: str, text: str) -> bytes:
-    """Return the bytes of a decoded text of the scope; lone surrogates are the bytes they hide.
+    """Return the bytes of a decoded text of the scope; lone surrogates become the bytes they hide.
 
     Raises:
         RequestError: A surrogate hides no byte; names ``field``.
@@ -46,13 +46,13 @@ def native_from_text(field: str, text: object) -> str:
 
 
 def request_line(method: object, path: object) -> str:
-    """Return what a log says of a request: short, one line, whatever its client has sent."""
+    """Return method and path for a log: short, and one line, even if the client sent others."""
     shown = method if isinstance(method, str) and method.isprintable() else repr(method)
     return f"{shown:.80} {path!r:.200}"
 
 
 def exact_str(field: str, value: object) -> str:
-    """Return ``value`` as a `str` that is of no subclass, as PEP 3333 wants it.
+    """Return ``value`` as an exact `str`, not a subclass, as PEP 3333 requires.
 
     Raises:
         HostError: ``value`` is not a `str`; names ``field``.
@@ -61,11 +61,11 @@ def exact_str(field: str, value: object) -> str:
         return value
     if not isinstance(value, str):
         raise HostError(field, f"missing, or not a str: {value!r:.80}")
-    return str.__str__(value)  # such as a member of http.HTTPMethod
+    return str.__str__(value)  # such as of a member of http.HTTPMethod
 
 
 def text_from_bytes(raw: bytes) -> str:
-    """Return the text that ASGI servers give for bytes: UTF-8, with U+FFFD for what is not."""
+    """Decode bytes as ASGI servers do: as UTF-8, with U+FFFD in place of invalid bytes."""
     return raw.decode("utf-8", "replace")
 
 

@@ -31,12 +31,12 @@ _VARIABLES = (
 def _cipher_names() -> dict[int, str]:
     """Return OpenSSL's names of the cipher suites by their 16-bit number."""
     try:
-        import ssl  # noqa: PLC0415 - slow to import, and missing in some builds of Python
+        import ssl  # noqa: PLC0415 - slow to import, and missing from some builds of Python
     except ImportError:  # pragma: no cover - depends on the build
         return {}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("ALL:COMPLEMENTOFALL:@SECLEVEL=0")
-    # OpenSSL numbers a suite in 32 bits, of which the lower 16 are those of the protocol.
+    # OpenSSL numbers a suite in 32 bits; the lower 16 are the number in the protocol.
     return {cipher["id"] & 0xFFFF: cipher["name"] for cipher in context.get_ciphers()}
 
 
@@ -92,7 +92,7 @@ def tls_from_environ(environ: WSGIEnvironment) -> TLSExtension | None:
     return {
         "server_cert": text("SSL_SERVER_CERT"),
         "client_cert_chain": chain,
-        # A leading "/" is Apache's legacy form, which is not RFC 4514's.
+        # A leading "/" is Apache's legacy form, which does not follow RFC 4514.
         "client_cert_name": None if name is None or name.startswith("/") else name,
         "client_cert_error": verified[7:] if verified.startswith("FAILED:") else None,
         "tls_version": _TLS_NUMBERS.get(text("SSL_PROTOCOL") or ""),

@@ -1,4 +1,4 @@
-"""The messages of an ASGI application's WebSocket connection: what each holds, checked.
+"""The contents of the messages that an ASGI application sends on a WebSocket, checked.
 
 Source: ASGI WebSocket 2.5; RFC 6455.
 """
@@ -13,7 +13,7 @@ from gatebridge.errors import AsgiAppError
 
 _OF_THE_HANDSHAKE = ("sec-websocket-accept", "sec-websocket-extensions", "sec-websocket-protocol")
 _NEVER_SENT = (1005, 1006, 1015)  # RFC 6455 section 7.4.1
-_MAX_REASON_BYTES = 123  # a control frame has 125, and two are the code's
+_MAX_REASON_BYTES = 123  # a control frame has 125 bytes, two of them for the code
 
 
 def acceptance_of(
@@ -42,10 +42,10 @@ def acceptance_of(
 
 
 def data_of(message: Mapping[str, Any]) -> tuple[str | bytes, int]:
-    """Return what ``websocket.send`` sends, and its length in bytes.
+    """Return the data of ``websocket.send``, and its length in bytes.
 
     Raises:
-        AsgiAppError: Not exactly one of ``bytes`` and ``text`` is given, or of the wrong type.
+        AsgiAppError: Neither or both of ``bytes`` and ``text`` are given, or of the wrong type.
     """
     text: Any = message.get("text")
     data: Any = message.get("bytes")
