@@ -17,7 +17,7 @@ class DaemonThread(threading.Thread):
     the wait in the base class, the lock of an event may stay locked.
 
     Args:
-        target: What the thread runs.
+        target: A callable for the thread to run.
         name: Its name.
     """
 
@@ -36,7 +36,7 @@ class DaemonThread(threading.Thread):
 
 
 class _Started(threading.Event):
-    """What the base class waits for when it starts a thread."""
+    """The event that the base class waits for when it starts a thread."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -58,7 +58,7 @@ class Portal:
         self._stopped = handle.new_signal()
 
     def call(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Run an async function on the loop, in an empty context, and wait for what it returns.
+        """Run an async function on the loop, in an empty context, and wait for its result.
 
         Raises:
             UnavailableError: The loop has ended, or this is its own thread, which would deadlock.

@@ -22,8 +22,8 @@ async def answer_lifespan(
 ) -> None:
     """Speak the protocol for a context manager: entered at startup, left at shutdown.
 
-    What it raises on entry and exit is reported to the server with the reason; anything but an
-    `Exception` is also raised. What is raised in between is logged and raised.
+    An error on entry or exit is reported to the server with the reason, and also raised if it is
+    not an `Exception`. An error in between is logged and raised.
 
     Raises:
         HostError: The server sent the wrong message.

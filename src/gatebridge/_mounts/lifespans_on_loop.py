@@ -42,7 +42,7 @@ async def all_lifespans(
             except LifespanError as exc:
                 raise failure_of(name, exc) from exc
             stack.push_async_exit(partial(_leave, name, manager))
-            # Only what is new: the server may change the rest for a request.
+            # Only new and changed keys: the server may change the others for a request.
             states[id(app)] = {
                 key: value
                 for key, value in state.items()

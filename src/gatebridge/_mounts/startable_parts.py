@@ -19,7 +19,7 @@ _logger = logging.getLogger("gatebridge")
 
 
 class _Progress:
-    """How far startup and shutdown have come in one process."""
+    """The state of startup and shutdown in one process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # of startup and shutdown

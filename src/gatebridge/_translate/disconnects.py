@@ -1,4 +1,4 @@
-"""Tells exceptions that mean that the client left from failures to report.
+"""Distinguish exceptions that mean that the client left from failures to report.
 
 A server, or middleware between it and the adapter, raises from ``receive`` and ``send``, and an
 application raises because its own reads and writes did. Each rule is here once:

@@ -1,6 +1,6 @@
 """Request headers for an environ: names, values, repeats, lengths.
 
-A native string (PEP 3333) holds one latin-1 character per byte, whatever the bytes mean. Values
+A native string (PEP 3333) contains one latin-1 character for each byte, in any encoding. Values
 survive a round trip, the order between names does not.
 """
 

@@ -1,4 +1,4 @@
-"""``environ["gatebridge.disconnected"]``: shows a long-running application whether to go on."""
+"""``environ["gatebridge.disconnected"]``: shows an application if its client is gone."""
 
 from __future__ import annotations
 

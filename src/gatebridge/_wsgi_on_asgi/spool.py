@@ -41,9 +41,9 @@ def spool(body: Body, memory_bytes: int) -> tuple[IO[bytes], int]:
                 memory.close()
             file.write(block)
             length += len(block)
-        file.seek(0)  # writes what is buffered
+        file.seek(0)  # writes buffered bytes
     except BaseException:
-        # If the error is that what is buffered cannot be written, the descriptor is closed even so.
+        # If buffered bytes cannot be written, this raises again, but closes the descriptor.
         with contextlib.suppress(OSError):
             file.close()
         raise
