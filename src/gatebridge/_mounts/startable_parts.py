@@ -47,7 +47,7 @@ class StartableParts:
         Raises:
             Exception: As `start`.
         """
-        if current_process() not in self._settled:  # each request asks: no further call
+        if current_process() not in self._settled:  # inlined: each request asks
             self.start(reopen=False)
 
     def start(self, *, reopen: bool) -> None:
