@@ -83,7 +83,7 @@ class _Ran:
 
     def __del__(self) -> None:
         for portal in list(self.portals):
-            if not portal.is_running():  # it is if another thread took over, or in a forked child
+            if not portal.is_running():  # it does in a fork, or if another thread took over
                 portal.end()
 
 

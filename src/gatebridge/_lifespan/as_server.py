@@ -44,7 +44,7 @@ class Lifespan:
         self._required = required
         self.state: dict[str, Any] = {} if state is None else state
         self._given = dict(self.state)
-        self._completed = ""  # the last event that the application said was complete
+        self._completed = ""  # the last event that the application has completed
         self._events = iter(("lifespan.startup", "lifespan.shutdown"))
         self._event = ""  # the event that the application has to answer
         self._failure: LifespanError | None = None

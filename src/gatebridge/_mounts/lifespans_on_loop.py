@@ -64,4 +64,4 @@ async def _leave(
     except LifespanError as failure:
         if exc is None:
             raise failure_of(name, failure) from failure
-        _logger.error("%s: %s", name, failure)  # noqa: TRY400 - where it was raised says nothing
+        _logger.error("%s: %s", name, failure)  # noqa: TRY400 - its traceback shows nothing

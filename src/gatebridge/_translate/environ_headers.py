@@ -1,6 +1,6 @@
 """Request headers for an environ: names, values, repeats, lengths.
 
-A native string (PEP 3333) contains one latin-1 character for each byte, in any encoding. Values
+A native string (PEP 3333) has one latin-1 character for each byte, whatever its encoding. Values
 survive a round trip, the order between names does not.
 """
 
