@@ -192,7 +192,7 @@ class WsgiRequest:
         self.mark_over()  # not before: if a signal interrupts this, `__del__` does it again
 
     def __del__(self) -> None:
-        """Do as `close`, for servers that forget it."""
+        """Like `close`, for servers that forget it."""
         self.close()
 
     def _next(self) -> Begin | bytes | None:

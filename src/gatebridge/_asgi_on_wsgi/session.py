@@ -71,7 +71,7 @@ class Session:
         self._lifespan_task: Callable[[], object] | None = None  # kept, or it would be collected
         self._startup: anyio.Event | None = None  # set when it has succeeded or failed
         self._ended: anyio.Event | None = None  # set when everything is shut down
-        self._shutdown_task: Callable[[], object] | None = None  # likewise
+        self._shutdown_task: Callable[[], object] | None = None  # kept for the same reason
         self._failure: LifespanError | None = None  # of the shutdown
         self._idle: anyio.Event | None = None  # set when the last request has ended, at the end
         self.phase = _NEW
@@ -223,7 +223,7 @@ class Session:
         await self._ended.wait()
 
     async def leave(self) -> None:
-        """Do as `close`, on the loop: its owner is about to stop it."""
+        """Like `close`, on the loop: its owner is about to stop it."""
         await self._end()
 
     async def _shut_down(self) -> None:

@@ -99,7 +99,7 @@ class WsgiCall:
         Args:
             app: The application.
             environ: What to call it with; not looked at afterwards.
-            body: The request's body where it is streamed, None if it was at hand as a whole.
+            body: The request's body where it is streamed, None if the environ has the whole.
 
         Raises:
             WsgiAppError: The application broke PEP 3333.

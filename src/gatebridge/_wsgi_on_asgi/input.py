@@ -36,9 +36,9 @@ class WsgiInput(io.BufferedIOBase):
     """A request's body as a file: bytes, read once, never more than the body.
 
     Every method behaves as on an `io.BytesIO` of the whole body, however it was split on its way;
-    only `read1` returns what is at hand. Reading past the end gives ``b""``. A body that cannot be
-    completed never looks like a short one: the read that would need the missing bytes raises, and
-    so does each later one.
+    only `read1` returns what has already come. Reading past the end gives ``b""``. A body that
+    cannot be completed never looks like a short one: the read that would need the missing bytes
+    raises, and so does each later one.
 
     Args:
         length: The declared length in bytes, or None. Bytes beyond it are not readable.
@@ -194,7 +194,7 @@ class WsgiInput(io.BufferedIOBase):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return at most ``size`` bytes of what is at hand; wait only if there is nothing.
+        """Return at most ``size`` bytes of what has already come; wait only if there is nothing.
 
         Raises:
             ClientDisconnected, RequestBodyError: As `read`.

@@ -115,6 +115,8 @@ class WorkerJob:
             if not wsgi_app_lost_client(error):
                 _logger.error("%s: close() failed after another error", self, exc_info=error)
             del error  # no cycle through the traceback's frames
+        if self.errors and channel.ended:  # before the pool says that the worker is free
+            self.log_lost_error()
         return self._finish
 
     def _run(self, body: WsgiInput | None) -> None:

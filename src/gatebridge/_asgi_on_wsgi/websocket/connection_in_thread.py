@@ -141,7 +141,7 @@ class WebSocketConnection:
         finally:
             self._handle.call_soon(partial(self._call.disconnect, 1006, ""))
             with suppress(OSError):
-                # The server shall not write, whatever it makes of an application's error.
+                # So that the server cannot write, whatever it does about an application's error.
                 self._socket.shutdown(socket.SHUT_RDWR)
             with suppress(OSError):
                 self._socket.settimeout(timeout)

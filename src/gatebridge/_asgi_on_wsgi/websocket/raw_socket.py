@@ -1,7 +1,7 @@
 """The connection's socket, where a WSGI server lets an application have it.
 
 PEP 3333 knows nothing of this. Some servers put the socket into the environ, and each has a way of
-its own to be told that it shall neither answer nor use the connection any further.
+its own to be kept from answering, and from using the connection any further.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class RawSocket(NamedTuple):
     Attributes:
         socket: The connection's; perhaps of TLS, or one of gevent's or eventlet's.
         finish: Tells the server that the connection is over: it raises what the server expects, or
-            returns what the server shall be given.
+            returns what to return to the server.
     """
 
     socket: socket.socket

@@ -20,7 +20,7 @@ class SocketWaiter:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._events = 0  # of the connection that are waited for
-        self._lock = threading.Lock()  # or a wake-up might go to whoever has the descriptor next
+        self._lock = threading.Lock()  # or a wake-up might go to the next owner of the descriptor
         self._woken = False
         self._closed = False
         self._receiver, self._sender = socket.socketpair()
@@ -37,7 +37,7 @@ class SocketWaiter:
                 self._sender.send(b"\0")
 
     def wait(self, events: int, seconds: float | None) -> int:
-        """Wait for the connection, to be woken, or for so many seconds.
+        """Wait for the connection, for `wake`, or until a timeout.
 
         Args:
             events: `READ`, `WRITE`, both or 0.
