@@ -90,7 +90,7 @@ class Response:
         self._method = method
         self._extensions = extensions
         self._window_bytes = window_bytes
-        self._changed: list[Signal] = []  # who waits for whatever changes
+        self._changed: list[Signal] = []  # what the application waits for
         self._length: BodyLength = UNKNOWN
         self._file = _FILE_NONE
         self._file_error: AsgiAppError | None = None  # why it could not be opened
@@ -263,8 +263,9 @@ class Response:
         self._file_error = error
         self._file = _FILE_NONE if error is not None else _FILE_SENT
         if error is None:
-            self._step(FILE, "http.response.pathsend")
-        self.wake()
+            self.complete()  # also if the server has closed meanwhile what it took for empty
+        else:
+            self.wake()
 
     def closed(self) -> None:
         """Called when the server closes the response before its end."""
