@@ -6,11 +6,15 @@ as often as it has started, `close` and the exit do not hang, and no thread is l
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from asgi_on_wsgi.apps import http, sending
 from asgi_on_wsgi.scripts import run_script
+from gatebridge._asgi_on_wsgi.http_on_loop import HttpCall
+from gatebridge.errors import UnavailableError
 
 pytestmark = [pytest.mark.direction("a2w"), pytest.mark.clause("D-54")]
 
@@ -278,6 +282,26 @@ except Interrupt:
         anyio_backend,
         says=["lifespan.shutdown", "closed", "interrupted"],
     )
+
+
+def test_an_interrupt_at_the_start_of_a_call_lets_neither_its_thread_nor_the_close_wait() -> None:
+    """A loop in the main thread may be interrupted in the callback that starts the task."""
+    ended: list[object] = []
+
+    class Interrupt(BaseException):
+        pass
+
+    def spawn(*_: object) -> None:
+        raise Interrupt
+
+    portal: Any = SimpleNamespace(ended=False, handle=None, spawn=spawn)
+    scope = {"method": "GET", "path": "/", "extensions": {}}
+    call = HttpCall(http(sending()), scope, None, portal, 1, ended.append)
+    with pytest.raises(Interrupt):
+        call.start()
+    call.cut_off()
+    assert ended == [call]
+    assert isinstance(call.response.tasks.get_nowait(), UnavailableError)
 
 
 def test_ctrl_c_during_a_request_on_trios_own_loop_ends_the_program_not_the_request() -> None:

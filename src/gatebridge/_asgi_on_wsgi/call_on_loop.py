@@ -93,10 +93,15 @@ class Call(ABC):
         # Not kept: what the application puts into its context may lead back here.
         context, self._context = self._context, None
         assert context is not None
-        self._task = _RUNS
-        cancel = self._portal.spawn(self._run, context)
-        if self._task is _RUNS:  # an eager task may have ended by now
-            self._cancel = cancel
+        try:
+            self._task = _RUNS
+            cancel = self._portal.spawn(self._run, context)
+            if self._task is _RUNS:  # an eager task may have ended by now
+                self._cancel = cancel
+        except BaseException:  # from a signal handler, on a loop in the main thread
+            self._end()
+            self.lost()
+            raise
 
     def abandon(self) -> None:
         """Forget the call if it was not started; its thread was interrupted just about then."""
@@ -137,12 +142,11 @@ class Call(ABC):
             self.response.client_left()
             if why is not None:
                 self.response.tasks.put(why)
-        if self._task is _NEW:  # its thread is just about to have it started
+        if self._cancel is None:  # its thread is just about to have it started
             self._end()
-            return
-        self._task = _CUT_OFF
-        assert self._cancel is not None
-        self._cancel()
+        else:
+            self._task = _CUT_OFF
+            self._cancel()
 
     def lost(self) -> None:
         """Let the thread raise that the loop has ended; thread-safe."""
