@@ -1,4 +1,4 @@
-"""The window: when whoever puts has to wait, and when it is woken."""
+"""The window: when the putting side must wait, and when it is woken."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ _logger = logging.getLogger("gatebridge")
 
 
 class _File(Enum):
-    """What has become of a file that is the response's body."""
+    """The state of a file that is the response's body."""
 
-    NONE = "there is none"
+    NONE = "the body is not a file, or the file could not be opened"
     ASKED = "the thread was asked to open it"
     SENT = "the thread sends it"
 
@@ -158,7 +158,7 @@ class Response:
     def _step(self, step: Step, kind: str) -> None:
         """Take a step, if this is the time for it."""
         stage = AFTER.get((self.stage, step))
-        if stage is None:  # no KeyError: it would be the error's context
+        if stage is None:  # a KeyError would become the error's context
             raise _out_of_order(kind, self.stage, step)
         self.stage = stage
         if stage is COMPLETE and self._changed:

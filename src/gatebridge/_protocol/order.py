@@ -57,5 +57,5 @@ AFTER: dict[tuple[Stage, Step], Stage] = {
     (BODY, BLOCK): BODY,
     (BODY, END): COMPLETE,
 }
-"""The stage that each step leads to. A step that is not here is the application's mistake, for
-which each direction has words of its own."""
+"""The stage that each step leads to. A step that is not here is the application's mistake; each
+direction raises an error in its own terms."""

@@ -153,7 +153,7 @@ class WsgiCall:
     def _advance(self, step: Step) -> None:
         """Take a step, if this is the time for it."""
         stage = AFTER.get((self.stage, step))
-        if stage is None:  # no KeyError: the application may be at an error of its own
+        if stage is None:  # a KeyError would become the error's context
             raise _out_of_order(step)
         self.stage = stage
 

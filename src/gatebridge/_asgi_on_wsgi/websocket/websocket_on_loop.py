@@ -34,7 +34,7 @@ class _Handshake(Enum):
 
     UNANSWERED = "it has not answered"
     ACCEPTED = "the connection is a WebSocket's"
-    DENIED = "it sends an HTTP response of its own"
+    DENIED = "it sends an HTTP response instead"
 
 
 class WebSocketCall(Call):
