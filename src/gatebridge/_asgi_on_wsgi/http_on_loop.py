@@ -21,7 +21,7 @@ from gatebridge.types import ASGIApplication, ReceiveMessage
 class _Body(Enum):
     """How far the application is with the request's body."""
 
-    MORE = "there is more than was read, and nobody reads it"
+    MORE = "there is more to read, and no read is under way"
     ASKED = "the thread was asked to read a part"
     RECEIVED = "the application has received all of it"
     CUT_SHORT = "there will be no further part"

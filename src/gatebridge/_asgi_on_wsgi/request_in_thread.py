@@ -1,7 +1,7 @@
 """One request in the server's thread: the only one that touches the WSGI server.
 
-It reads ``wsgi.input``, calls ``start_response`` and gives out the blocks, as the application's
-call on the event loop wants it, see `thread_tasks`.
+It reads ``wsgi.input``, calls ``start_response`` and yields the blocks. The application's call on
+the event loop asks for each of these steps, see `thread_tasks`.
 """
 
 from __future__ import annotations

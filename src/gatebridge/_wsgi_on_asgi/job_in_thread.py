@@ -44,7 +44,7 @@ class WorkerJob:
         call: The call of the application.
         called: Whether the application was called.
         errors: What the job has raised, at most one. A list, because `pop` is atomic: the loop's
-            side and the worker may both be about to log what nobody else gets.
+            side and the worker may both be about to log an error that was not raised.
     """
 
     __slots__ = (
@@ -152,7 +152,7 @@ class WorkerJob:
             self.log_lost_error()
 
     def log_lost_error(self) -> None:
-        """Log what the application raised when there is nobody left to raise it to."""
+        """Log what the application raised, if the ASGI call has ended without raising it."""
         try:
             error = self.errors.pop()
         except IndexError:

@@ -95,7 +95,7 @@ class ResponseChannel:
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []  # not yet the body of a message
         self._window_bytes = window_bytes
-        self._window: Window | None = None  # that of the blocks; few responses have one that waits
+        self._window: Window | None = None  # of the blocks; made for the first one
         self._loop = _WAITS
         self._gate: Gate | None = None  # made when somebody has to wait
         self.progress = HINTS

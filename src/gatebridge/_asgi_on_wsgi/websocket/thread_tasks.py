@@ -35,7 +35,7 @@ class WakingQueue(SimpleQueue[Any]):
     """A queue whose reader may wait for something else than the queue.
 
     Attributes:
-        wake: Called after each item was put, in whatever thread; None while nobody cares.
+        wake: Called after each item was put, in whatever thread; None while no thread waits.
     """
 
     wake: Callable[[], object] | None = None
