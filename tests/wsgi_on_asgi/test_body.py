@@ -222,7 +222,10 @@ def test_the_channel_keeps_bytes_and_order(
     """However the loop's turns fall between the worker's."""
     wakes: list[bool] = []
     channel = ResponseChannel(
-        window_bytes=1000, wake=lambda: wakes.append(True) or True, waiting=_Nothing
+        window_bytes=1000,
+        lock=threading.RLock(),
+        wake=lambda: wakes.append(True) or True,
+        waiting=_Nothing,
     )
     taken = []
     for block, take in zip(blocks, takes, strict=False):
@@ -266,7 +269,9 @@ async def test_many_small_blocks_fill_the_window_with_what_they_take() -> None:
 
 def test_a_channel_can_be_closed_while_the_same_thread_works_at_it() -> None:
     """The collector of cycles may end the abandoned call of the very request at any point."""
-    channel = ResponseChannel(window_bytes=1, wake=lambda: True, waiting=_Nothing)
+    channel = ResponseChannel(
+        window_bytes=1, lock=threading.RLock(), wake=lambda: True, waiting=_Nothing
+    )
 
     def close() -> None:
         with channel._lock:

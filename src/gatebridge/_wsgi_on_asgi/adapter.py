@@ -20,7 +20,8 @@ from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
 from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper
 from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.refusal import refuse_websocket, send_refusal
-from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest, Limits
+from gatebridge._wsgi_on_asgi.request_on_loop import AsgiRequest
+from gatebridge._wsgi_on_asgi.settings import Settings
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import ErrorStream, Receive, Scope, Send, WSGIApplication
 
@@ -139,14 +140,14 @@ class WsgiToAsgi:
         self._multiprocess = multiprocess
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
-        self._limits = Limits(window_bytes, max_body_size, spool_bodies)
+        self._settings = Settings(
+            self._pool, Notices(), window_bytes, max_body_size, spool_bodies, server_sends_files
+        )
         self._errors = WsgiErrors(errors)
         self._extra_environ = {
             "wsgi.file_wrapper": FileWrapper,
             **_checked_environ(environ or {}),
         }
-        self._server_sends_files = server_sends_files
-        self._notices = Notices()
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
@@ -179,17 +180,8 @@ class WsgiToAsgi:
                 _logger.info("%s: HostError before the application was called", request)
                 raise
             environ.update(self._extra_environ)
-            await AsgiRequest(
-                self.app,
-                environ,
-                self._pool,
-                self._limits,
-                scope,
-                receive,
-                send,
-                server_sends_files=self._server_sends_files,
-                notices=self._notices,
-            ).run()
+            settings = self._settings
+            await AsgiRequest(self.app, environ, scope, receive, send, settings).run(environ)
         elif kind == "lifespan":
             await answer_lifespan(receive, send, self._run_lifespan())
         elif kind == "websocket":

@@ -6,7 +6,8 @@ application does wrong is raised from here, into the application where the speci
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gatebridge._protocol.length import (
@@ -33,8 +34,8 @@ from gatebridge._protocol.order import (
 from gatebridge._translate.head_from_wsgi import ResponseHead, head_from_wsgi, header_value
 from gatebridge._wsgi_on_asgi.file_wrapper import FileWrapper, regular_file
 from gatebridge._wsgi_on_asgi.input import WsgiInput
-from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
+from gatebridge._wsgi_on_asgi.settings import Settings
 from gatebridge.errors import WsgiAppError
 from gatebridge.types import (
     HTTPResponseStartMessage,
@@ -47,48 +48,48 @@ from gatebridge.types import (
 )
 
 
-class WsgiCall:
+class WsgiCall(ABC):
     """The state of one response, and the callables that the application is handed.
 
     Args:
-        channel: Where the response goes.
         scope: The request's, of type ``"http"``.
-        file_extensions: Names of extensions; among them the server's ways to send a file.
-        notices: Where to log what was put right.
+        settings: Those of the adapter.
+
+    Attributes:
+        stage: How far the response has come.
+        whole: The messages of a response that was complete at once, left to be sent with the end of
+            the call.
+        close_error: What ``close()`` of an iterable raised that had failed already.
     """
 
     __slots__ = (
-        "_channel",
-        "_file_extensions",
+        "_extensions",
         "_head",
         "_input",
         "_length",
         "_method",
-        "_notices",
         "_scope",
+        "_settings",
         "close_error",
         "stage",
         "whole",
     )
 
-    def __init__(
-        self,
-        channel: ResponseChannel,
-        scope: Scope,
-        file_extensions: Container[str],
-        notices: Notices,
-    ) -> None:
-        self._channel = channel
+    def __init__(self, scope: Scope, settings: Settings) -> None:
         self._scope = scope
+        self._settings = settings
         self._method: str = scope["method"]
-        self._file_extensions = file_extensions
-        self._notices = notices
+        self._extensions: Mapping[str, Any] = scope.get("extensions") or {}
         self._input: WsgiInput | None = None
         self._head: ResponseHead | None = None  # also if the one that was given broke the rules
         self._length: BodyLength = UNKNOWN
         self.stage = NO_HEAD
-        self.close_error: BaseException | None = None  # of an iterable that had failed already
-        self.whole: tuple[HTTPSendMessage, ...] = ()  # left to be sent with the end of the call
+        self.close_error: BaseException | None = None
+        self.whole: tuple[HTTPSendMessage, ...] = ()
+
+    @abstractmethod
+    def open_channel(self) -> ResponseChannel:
+        """Return the channel for a response that is not complete at once."""
 
     def run(self, app: WSGIApplication, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
         """Call the application, send what it returns, and close that.
@@ -162,7 +163,7 @@ class WsgiCall:
         if head.closes and self._scope.get("http_version", "1.1").startswith("1"):
             head.headers.append((b"connection", b"close"))
         for name in head.dropped:
-            self._notices.header_dropped(self._scope, name)
+            self._settings.notices.header_dropped(self._scope, name)
 
     def _replace(self, exc_info: OptExcInfo) -> None:
         """Allow another head, unless one was sent."""
@@ -196,7 +197,7 @@ class WsgiCall:
         links = [header_value("link", value) for name, value in headers if name.lower() == "link"]
         if links:
             message: HTTPSendMessage = {"type": "http.response.early_hint", "links": links}
-            self._channel.put_hint(message)
+            self.open_channel().put_hint(message)
 
     # --- the response -----------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class WsgiCall:
 
     def _put(self, start: HTTPResponseStartMessage | None, block: bytes, step: Step) -> None:
         self._advance(step)
-        self._channel.put(block, start=start, last=step is END)
+        self.open_channel().put(block, start=start, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
@@ -265,15 +266,17 @@ class WsgiCall:
                     raise wrong_length(WsgiAppError, head.length - file.available)
                 count = file.available if head.length is None else head.length
                 message: Any = None
-                if "http.response.zerocopysend" in self._file_extensions:
+                extensions = self._extensions if self._settings.server_sends_files else ()
+                if "http.response.zerocopysend" in extensions:
                     message = file.zero_copy_message(count)
-                elif "http.response.pathsend" in self._file_extensions:
+                elif "http.response.pathsend" in extensions:
                     message = file.path_message(count)
                 if message is not None and count:
                     start = self._start()
                     self._advance(FILE)
-                    self._channel.put(start=start)
-                    self._channel.put_file(message)
+                    channel = self.open_channel()
+                    channel.put(start=start)
+                    channel.put_file(message)
                     return
         if self.stage is not COMPLETE and self._length is not NO_CONTENT:
             for block in wrapper.blocks(self._length.missing):
@@ -284,7 +287,7 @@ class WsgiCall:
         """Log that more was returned than declared; the client has a correct response."""
         head = self._require_head()
         if head.length is not None:
-            self._notices.surplus_cut_off(self._scope, head.length)
+            self._settings.notices.surplus_cut_off(self._scope, head.length)
 
     def _start_if_due(self) -> HTTPResponseStartMessage | None:
         return self._start() if self.stage <= HEAD else None

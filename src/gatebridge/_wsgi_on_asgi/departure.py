@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import cast
+from typing import Protocol, cast
 
-from gatebridge._concurrency.loop_handle import LoopHandle
 from gatebridge._protocol.presence import HERE
 from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge.types import DisconnectFlag
@@ -31,6 +30,12 @@ def disconnect_flag(environ: Mapping[str, object]) -> DisconnectFlag:
     return threading.Event() if flag is None else cast("DisconnectFlag", flag)
 
 
+class _Job(Protocol):
+    """The part of a `WorkerJob` that the flag needs."""
+
+    def watched_channel(self) -> ResponseChannel: ...
+
+
 class DepartureFlag(DisconnectFlag):
     """Shows an application whether its client is gone.
 
@@ -40,20 +45,17 @@ class DepartureFlag(DisconnectFlag):
     window.
 
     Args:
-        channel: The response's channel, which notices the departure.
-        loop: The handle of the event loop that the request runs on.
+        job: The request's job, whose channel notices the departure.
     """
 
-    __slots__ = ("_channel", "_loop")
+    __slots__ = ("_job",)
 
-    def __init__(self, channel: ResponseChannel, loop: LoopHandle) -> None:
-        self._channel = channel
-        self._loop = loop
+    def __init__(self, job: _Job) -> None:
+        self._job = job
 
     def is_set(self) -> bool:
         """Return whether the client is gone."""
-        self._watch()
-        return self._channel.client is not HERE
+        return self._job.watched_channel().client is not HERE
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the client is gone; meanwhile the thread does not count against ``threads``.
@@ -64,11 +66,4 @@ class DepartureFlag(DisconnectFlag):
         Returns:
             Whether the client is gone.
         """
-        self._watch()
-        return self._channel.wait_departed(timeout)
-
-    def _watch(self) -> None:
-        if self._channel.client is HERE:
-            self._channel.watch()
-            if self._loop.is_closed():
-                self._channel.loop_ended()
+        return self._job.watched_channel().wait_departed(timeout)

@@ -1,9 +1,10 @@
 """One HTTP request of `WsgiToAsgi` on the event loop, from `receive` to `send`.
 
 Two parties meet here: this, the ASGI call, and the worker's job, which runs the application in its
-thread. Response messages go from the worker to the loop through a `ResponseChannel`; a body that
-does not come as one message goes the other way through a `WsgiInput`. The worker's last act is to
-record in the channel that it is done, the call's last act to end both.
+thread. Nearly every request takes the short way in `AsgiRequest.run`: the body comes as one
+message, and a whole response soon after it. Otherwise messages go from the worker to the loop
+through a `ResponseChannel`, and the body goes the other way through a `WsgiInput`. The worker's last
+act is to record that it is done, the call's last act to end both.
 """
 
 from __future__ import annotations
@@ -11,20 +12,21 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 
 from gatebridge._concurrency.loop_handle import current_loop
-from gatebridge._concurrency.pool import PoolClosed, PoolFull, WorkerPool
+from gatebridge._concurrency.pool import PoolClosed, PoolFull
+from gatebridge._concurrency.signals import Signal
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED
 from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.job_in_thread import WorkerJob
-from gatebridge._wsgi_on_asgi.notices import Notices
 from gatebridge._wsgi_on_asgi.refusal import send_refusal
-from gatebridge._wsgi_on_asgi.response_channel import DONE, WHOLE, ResponseChannel
+from gatebridge._wsgi_on_asgi.response_channel import WHOLE, ResponseChannel
+from gatebridge._wsgi_on_asgi.settings import Settings
 from gatebridge.errors import (
     ClientDisconnected,
     HostError,
@@ -48,80 +50,46 @@ _SPOOLED_BYTES = 1073741824  # how many bytes to spool at most, if no limit was 
 _RETRY_AFTER = (b"retry-after", b"1")  # seconds
 
 
-class Limits(NamedTuple):
-    """What one request may take.
-
-    Attributes:
-        window_bytes: How much of a body may be on its way, in each direction.
-        max_body_size: The largest request body in bytes, or None.
-        spool_bodies: Whether to receive a body of undeclared length before the application is
-            called.
-    """
-
-    window_bytes: int
-    max_body_size: int | None
-    spool_bodies: bool
-
-
 class AsgiRequest:
     """The ASGI call of one request: it receives, sends, and watches for the client's departure.
 
     Args:
         app: The application.
         environ: Complete but for ``wsgi.input``, and for what `WorkerJob` adds.
-        pool: Where the application runs.
-        limits: What the request may take.
         scope: As the server gave it, like ``receive`` and ``send``.
-        server_sends_files: Whether to use the server's own ways to send a file.
-        notices: Where to log what was put right in the application's responses.
+        settings: Those of the adapter.
     """
 
     __slots__ = (
-        "_channel",
         "_failure",
         "_input",
         "_job",
-        "_limits",
-        "_pool",
         "_queued",
         "_receive",
         "_receives",
         "_scope",
         "_send",
         "_sends",
+        "_settings",
     )
 
     def __init__(
         self,
         app: WSGIApplication,
         environ: WSGIEnvironment,
-        pool: WorkerPool,
-        limits: Limits,
         scope: Scope,
         receive: Receive,
         send: Send,
-        *,
-        server_sends_files: bool,
-        notices: Notices,
+        settings: Settings,
     ) -> None:
-        self._pool = pool
-        self._limits = limits
+        loop = current_loop()
         self._scope = scope
         self._receive = receive
         self._send = send
-        loop = current_loop()
+        self._settings = settings
         self._sends = loop.new_signal()  # there is something to send, or the worker is done
-        self._receives = loop.new_signal()  # there is a reason to receive
-        self._channel = ResponseChannel(limits.window_bytes, self._sends.set_soon, pool.waiting)
-        self._job = WorkerJob(
-            app,
-            environ,
-            scope,
-            server_sends_files=server_sends_files,
-            channel=self._channel,
-            loop=loop,
-            notices=notices,
-        )
+        self._job = WorkerJob(app, environ, scope, settings, loop, self._sends.set_soon)
+        self._receives: Signal | None = None  # there is a reason to receive; with `_input`
         self._input: WsgiInput | None = None  # if the body did not come as one message
         self._queued = False  # the job had to wait for a thread
         self._failure: BaseException | None = None  # what the server's callables raised
@@ -131,18 +99,44 @@ class AsgiRequest:
 
     # --- on the event loop ------------------------------------------------------------------------
 
-    async def run(self) -> None:
+    async def run(self, environ: WSGIEnvironment) -> None:
         """Serve the request, and log what ended it, unless the server got a whole response.
+
+        Args:
+            environ: As given.
 
         Raises:
             HostError: ``receive`` gave something else than the specification allows.
             BaseException: What the application raised; or what ``receive`` or ``send`` raised,
                 unless it says that the client left.
         """
+        job = self._job
         try:
-            await self._serve()
+            if not await self._begin(environ):
+                return
+            try:
+                body = self._input
+                if body is None or body.complete:
+                    await self._sends.wait(
+                        _UNWATCHED_QUEUED_SECONDS if self._queued else _UNWATCHED_SECONDS
+                    )
+                if job.done and job.channel is None:
+                    # The short way, in which nothing is shared with the worker any more.
+                    messages, job.whole = job.whole, ()
+                    for message in messages:
+                        try:
+                            await self._send(message)
+                        except Exception as exc:  # noqa: BLE001 - raised below
+                            self._send_failed(exc)
+                            break
+                else:
+                    await self._send_as_it_comes()
+                if job.errors or job.channel is not None:
+                    await self._conclude()
+            finally:
+                self._leave()
         except Exception as exc:
-            phase = "after" if self._job.call.stage > HEAD else "before"
+            phase = "after" if job.stage > HEAD else "before"
             name = type(exc).__qualname__  # the server logs the rest
             _logger.info("%s: %s %s the response had begun", self, name, phase)
             raise
@@ -150,87 +144,84 @@ class AsgiRequest:
             _logger.info("%s: cancelled", self)
             raise
 
-    async def _serve(self) -> None:
+    async def _begin(self, environ: WSGIEnvironment) -> bool:
+        """Take what is there of the body, and hand the job to the pool; False if that is all."""
         try:
-            if not await self._receive_first():
-                self._log_departure()
-                return
-            starts_now = self._pool.submit(self._job)
+            length, on_demand = promised_body(environ, self._settings.max_body_size)
+            part = None
+            if not on_demand:
+                part = await receive_part(self._receive)
+                if part is None:
+                    self._log_departure()
+                    return False
+            self._accept(environ, length, part)
+            self._queued = not self._settings.pool.submit(self._job)
+            return True
         except RequestError as exc:
             await send_refusal(self._scope, self._send, exc.status, str(exc))
-            return
         except (PoolFull, PoolClosed) as exc:
             full = isinstance(exc, PoolFull)
             reason = "too many requests are waiting" if full else "shutting down"
             await send_refusal(self._scope, self._send, 503, reason, _RETRY_AFTER)
-            return
-        try:
-            # Nearly every request: the body is here, and the response soon comes in one piece.
-            done = False
-            if not starts_now:
-                self._queued = self._channel.watched = True
-            if self._input is None or self._input.complete:
-                await self._sends.wait(
-                    _UNWATCHED_SECONDS if starts_now else _UNWATCHED_QUEUED_SECONDS
-                )
-                done = await self._send_response(if_complete=True)
-            if not done:
-                async with anyio.create_task_group() as group:
-                    group.start_soon(_without_traceback, self._receive_rest)
-                    await self._send_response()
-                    group.cancel_scope.cancel()
-            if self._job.errors or self._channel.client >= CLOSED:
-                await self._conclude()
-        finally:
-            self._leave()
+        return False
 
-    async def _receive_first(self) -> bool:
-        """Take what is there of the body before the thread hop; False if the client has left."""
-        job, (window_bytes, max_size, spool_bodies) = self._job, self._limits
-        length, on_demand = promised_body(job.environ, max_size)
-        spools = spool_bodies and length is None
+    def _accept(
+        self, environ: WSGIEnvironment, length: int | None, part: tuple[bytes, bool] | None
+    ) -> None:
+        """Give the application its body: as it is, if the first part is all; otherwise a stream."""
+        job, settings = self._job, self._settings
+        max_size = settings.max_body_size
+        spools = settings.spool_bodies and length is None
         if spools and max_size is None:
             max_size = _SPOOLED_BYTES
-        part = None
-        if not on_demand:
-            part = await receive_part(self._receive)
-            if part is None:
-                return False
+        if part is not None:
             body, more_body = part
             whole = not more_body and (length is None or length == len(body))
             if whole and (max_size is None or len(body) <= max_size):
                 if spools:
-                    job.declare(len(body))
-                job.environ["wsgi.input"] = io.BytesIO(body)
-                return True
+                    job.declare(environ, len(body))
+                environ["wsgi.input"] = io.BytesIO(body)
+                return
         if spools:
-            job.spool_bytes = window_bytes
-        self._input = job.body = job.environ["wsgi.input"] = WsgiInput(
+            job.spool_bytes = settings.window_bytes
+        self._receives = current_loop().new_signal()
+        self._input = job.body = environ["wsgi.input"] = WsgiInput(
             length=length,
             max_size=max_size,
-            window_bytes=window_bytes,
-            on_demand=on_demand,
+            window_bytes=settings.window_bytes,
+            on_demand=part is None,
             wake=self._receives.set_soon,
-            waiting=self._pool.waiting,
+            waiting=settings.pool.waiting,
             request=str(self),
         )
         if part is not None:
             self._input.feed(part[0], more_body=part[1])
-        return True
+
+    async def _send_as_it_comes(self) -> None:
+        """Send what there is, until the worker is done; watch for a departure if it takes long."""
+        channel = self._job.open_channel()
+        done = False
+        if self._input is None or self._input.complete:
+            done = await self._send_response(channel, if_complete=True)
+        if not done:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_without_traceback, self._receive_rest)
+                await self._send_response(channel)
+                group.cancel_scope.cancel()
 
     async def _send_response(  # noqa: C901 - a call for each message costs
-        self, *, if_complete: bool = False
+        self, channel: ResponseChannel, *, if_complete: bool = False
     ) -> bool:
         """Send messages until the worker is done.
 
         Args:
+            channel: The job's.
             if_complete: Return when the response turns out to stream, or to take longer, so that
                 the client is to be watched.
 
         Returns:
             Whether the worker is done.
         """
-        channel = self._channel
         while True:
             messages, finished = channel.take()
             for message in messages:
@@ -239,15 +230,12 @@ class AsgiRequest:
                 try:
                     await self._send(message)
                 except Exception as exc:  # noqa: BLE001 - raised when the worker is done
-                    if send_lost_client(exc):
-                        self._disconnect()
-                    else:
-                        self._fail(exc)
+                    self._send_failed(exc)
             if finished:
                 return True
             if channel.progress < WHOLE and (messages or if_complete):
                 channel.watched = True
-                if self._job.call.stage > HEAD and self._input is not None:
+                if self._job.stage > HEAD and self._input is not None:
                     self._input.release()
             if if_complete and channel.watched:
                 return False
@@ -256,9 +244,13 @@ class AsgiRequest:
 
     async def _receive_rest(self) -> None:
         """Receive the body as the application reads it, then watch for the client's departure."""
-        body = self._input
+        body, wanted = self._input, self._receives
         try:
-            if body is not None and not await body.feed_from(self._receive, self._receives.wait):
+            if (
+                body is not None
+                and wanted is not None
+                and not await body.feed_from(self._receive, wanted.wait)
+            ):
                 self._hear_of_departure()
                 return
         except Exception as exc:  # noqa: BLE001 - raised when the worker is done
@@ -275,13 +267,15 @@ class AsgiRequest:
 
     async def _conclude(self) -> None:
         """Raise what there is to raise; answer what there is to answer."""
+        job = self._job
+        closed = job.channel is not None and job.channel.client >= CLOSED
         error, self._failure = self._failure, None
-        if error is None and self._job.errors:
-            error = self._job.errors.pop()
+        if error is None and job.errors:
+            error = job.errors.pop()
         try:
-            if self._channel.client >= CLOSED and (error is None or wsgi_app_lost_client(error)):
+            if closed and (error is None or wsgi_app_lost_client(error)):
                 self._log_departure(error)
-            elif isinstance(error, RequestError) and self._job.call.stage <= HEAD:
+            elif isinstance(error, RequestError) and job.stage <= HEAD:
                 await send_refusal(self._scope, self._send, error.status, str(error))
             elif error is not None:
                 raise error
@@ -297,20 +291,27 @@ class AsgiRequest:
         _logger.info("%s: the client left before the end of the response%s", self, what)
 
     def _hear_of_departure(self) -> None:
-        if not self._channel.delivered:
+        channel = self._job.open_channel()
+        if not channel.delivered:
             self._disconnect()
             return
-        self._channel.client_left()  # a client that has its response may leave
+        channel.client_left()  # a client that has its response may leave
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
 
+    def _send_failed(self, error: Exception) -> None:
+        if send_lost_client(error):
+            self._disconnect()
+        else:
+            self._fail(error)
+
     def _disconnect(self) -> None:
         """The client is gone: nothing more is sent, and the application's next step notices."""
-        self._channel.drop()
+        self._job.open_channel().drop()
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
-        if self._queued and self._pool.withdraw(self._job):
-            self._channel.worker_done()
+        if self._queued and self._settings.pool.withdraw(self._job):
+            self._job.withdrawn()
 
     def _fail(self, error: Exception) -> None:
         """The server's own callable failed: as if the client were gone, but raised at the end."""
@@ -321,15 +322,14 @@ class AsgiRequest:
 
     def _leave(self) -> None:
         """End the ASGI call's part, whether the worker is done or not (cancellation)."""
+        job = self._job
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input", "the request is over"))
-        self._channel.call_ended()
-        if self._channel.progress is not DONE:
+        job.call_ended()
+        if not job.done:
             self._disconnect()
-        elif self._channel.watched:  # the application sets it before it waits for the departure
-            self._channel.drop()
-        if self._job.errors:
-            self._job.log_lost_error()
+        if job.errors:
+            job.log_lost_error()
 
 
 async def _without_traceback(function: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -54,6 +54,8 @@ class ResponseChannel:
 
     Args:
         window_bytes: How many bytes of the body may wait here before the worker does.
+        lock: Guards all that is here. Reentrant, because the collector of cycles may run while it
+            is held, and end the abandoned ASGI call of this very request.
         wake: Called in the worker's thread when the loop waits and there is something to take;
             returns False if the loop has ended.
         waiting: Makes a context manager that the worker waits in.
@@ -84,14 +86,13 @@ class ResponseChannel:
     def __init__(
         self,
         window_bytes: int,
+        lock: threading.RLock,
         wake: Callable[[], bool],
         waiting: Callable[[], AbstractContextManager[object]],
     ) -> None:
+        self._lock = lock
         self._wake = wake
         self._waiting = waiting
-        # Guards all below. Reentrant, because the collector of cycles may run while it is held, and
-        # end the abandoned ASGI call of this very request.
-        self._lock = threading.RLock()
         self._messages: list[HTTPSendMessage] = []  # they go before the blocks
         self._blocks: list[bytes] = []  # not yet the body of a message
         self._window_bytes = window_bytes
@@ -281,19 +282,11 @@ class ResponseChannel:
         with self._lock:
             self._advance(LEFT)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the loop's side has called `call_ended`."""
-        return self._loop is _ENDED
-
     def call_ended(self) -> None:
-        """Record that the loop's side takes and sends nothing more.
-
-        Without the lock, which costs, so that it does not end a wait: `drop` follows if there may
-        be one. A `LOST` that this overwrites is not looked at once the call has ended.
-        """
-        self._loop = _ENDED
-        self.client = max(self.client, CLOSED)
+        """Record that the loop's side takes and sends nothing more."""
+        with self._lock:
+            self._loop = _ENDED
+            self._drop(CLOSED)
 
     def drop(self) -> None:
         """Drop what is here, and let each later `put` raise."""
