@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def submit(pool: WorkerPool, count: int, *, stalls: bool = False) -> list[Job]:
     """Submit jobs that start at once, and wait until they have (until they stall, if they do)."""
     jobs = [Job(f"job {number}", pool if stalls else None) for number in range(count)]
     for job in jobs:
-        assert pool.submit(job)
+        pool.submit(job)
         assert job.started.wait(HANG)
     return jobs
 
@@ -162,9 +163,10 @@ def test_a_waiting_job_can_be_withdrawn_and_a_started_one_not(make_pool: Any) ->
     (running,) = submit(pool, 1)
     queued = Job()
     pool.submit(queued)
-    assert pool.withdraw(running) is False
-    assert pool.withdraw(queued) is True
-    assert pool.withdraw(queued) is False
+    withdrawn: list[Job] = []
+    for job in (running, queued, queued):
+        pool.withdraw(job, partial(withdrawn.append, job))
+    assert withdrawn == [queued]
     running.end()
     settle(pool, running=0, waiting=0)
     assert not queued.started.is_set()
@@ -459,21 +461,108 @@ def test_a_close_waits_for_no_job_that_came_after_the_pool_was_opened_again(
 def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread() -> None:
     """The collector of cycles may end an abandoned request at any point of the pool's code."""
     pool = WorkerPool(threads=1, max_threads=1, max_queue=None, idle_timeout=60.0, name="test")
-    withdrawn: list[bool] = []
+    withdrawn: list[Job] = []
     (running,) = submit(pool, 1)
     queued = Job()
     pool.submit(queued)
 
     def withdraw() -> None:
         with pool._lock:
-            withdrawn.append(pool.withdraw(queued))
+            pool.withdraw(queued, partial(withdrawn.append, queued))
 
     thread = threading.Thread(target=withdraw, daemon=True)
     thread.start()
     thread.join(HANG)
-    assert withdrawn == [True]
+    assert withdrawn == [queued]
     running.end()
     assert pool.close(HANG) == []
+
+
+class LockHolder:
+    """A thread that holds a pool's lock, as a worker that has lost the interpreter's lock."""
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._holds, self._release = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold, daemon=True)
+
+    def _hold(self) -> None:
+        with self._pool._lock:
+            self._holds.set()
+            assert self._release.wait(HANG)
+        self._pool.reopen(object())  # as after every use of the lock, looks for what was left
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        assert self._holds.wait(HANG)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._release.set()
+        self._thread.join(HANG)
+
+
+def test_an_event_loop_never_waits_for_the_lock_of_the_pool(make_pool: Any) -> None:
+    pool, withdrawn, ran = make_pool(1), [], threading.Event()
+    (running,) = submit(pool, 1)
+    queued, later = Job("queued"), Job("later")
+    pool.submit(queued)
+    with LockHolder(pool):  # otherwise each of these would wait until it ends
+        pool.withdraw(queued, partial(withdrawn.append, queued))
+        assert pool.submit(later) is False
+        assert pool.submit(ran.set) is False
+        assert pool.statistics().running == 1
+        assert withdrawn == []
+    assert withdrawn == [queued]
+    running.end()
+    assert later.started.wait(HANG)
+    later.end()
+    assert ran.wait(HANG)
+    assert not queued.started.is_set()
+
+
+def test_a_full_or_closed_pool_says_so_while_its_lock_is_held(make_pool: Any) -> None:
+    pool = make_pool(1, max_threads=1, max_queue=1)
+    (running,) = submit(pool, 1)
+    waits = threading.Event()
+    with LockHolder(pool):
+        pool.submit(waits.set)
+        with pytest.raises(PoolFull):
+            pool.submit(Job())
+    running.end()
+    assert waits.wait(HANG)
+    pool.close(HANG)
+    with LockHolder(pool), pytest.raises(PoolClosed):
+        pool.submit(Job())
+
+
+def test_a_submit_that_a_signal_handler_interrupts_does_not_keep_the_lock(make_pool: Any) -> None:
+    class Interrupted:
+        """A lock after whose acquisition a signal handler raises."""
+
+        def __init__(self, lock: Any) -> None:
+            self.lock = lock
+
+        def acquire(self, blocking: bool) -> bool:
+            self.lock.acquire(blocking=blocking)
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            self.lock.release()
+
+    pool = make_pool(1)
+    lock = pool._lock
+    pool._lock = Interrupted(lock)
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(Job())
+    with pytest.raises(KeyboardInterrupt):
+        pool.withdraw(Job(), lambda: None)
+    pool._lock = lock
+    acquired: list[bool] = []
+    other = threading.Thread(target=lambda: acquired.append(lock.acquire(timeout=HANG)))
+    other.start()
+    other.join()
+    assert acquired == [True]
+    pool.forget_threads()
 
 
 def test_a_job_for_which_the_system_has_no_thread_stays_the_first(

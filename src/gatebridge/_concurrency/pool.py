@@ -8,6 +8,10 @@ applications that compute, and stalled clients cost one idle thread each, up to 
 A worker whose client continues does not queue for a place again: it may hold a lock that the
 workers with places wait for. So more than ``threads`` may run; new jobs start only below that
 number.
+
+An event loop must not wait for the pool's lock: its holder may be a worker that has to wait for the
+interpreter's lock, behind all others that compute. So `submit` and `withdraw` leave their work to
+the holder of the lock, if there is one; whoever releases it looks for such work.
 """
 
 from __future__ import annotations
@@ -17,9 +21,10 @@ import os
 import threading
 import time
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
@@ -92,9 +97,10 @@ class WorkerPool:
 
     def forget_threads(self) -> None:
         """Begin without threads: at construction, and in a forked child, which inherits none."""
-        # Guards all below. Reentrant: the garbage collector may run while it is held, and end an
-        # abandoned request, which then withdraws its job.
+        # Guards all below but `_left`. Reentrant: the garbage collector may run while it is held,
+        # and end an abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
+        self._left: deque[Callable[[], object]] = deque()  # to be done with the lock held
         self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
         self._free = 0  # threads without a job, minus jobs in the inbox
         self._running = 0
@@ -108,38 +114,53 @@ class WorkerPool:
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
 
     def submit(self, job: Job) -> bool:
-        """Run ``job`` in a thread.
+        """Run ``job`` in a thread. Never waits.
 
         Returns:
-            True if it starts now, False if it waits for a thread.
+            True if it starts now, False if it may have to wait for a thread.
 
         Raises:
             PoolClosed: After `close`.
             PoolFull: ``max_queue`` jobs are already waiting.
             RuntimeError: The system cannot start the first thread.
         """
-        with self._lock:
-            if self._closed is not None:
-                raise PoolClosed
-            if self._free > 0 and self._running < self._limit:  # like _place, at less cost
-                self._free -= 1
-                self._running += 1
-                self._inbox.put(job)
-                return True
-            if not self._has_place():
-                if self._max_queue is not None and len(self._backlog) >= self._max_queue:
-                    raise PoolFull
-                self._backlog[job] = None
-                return False
-            return self._place(job)
+        lock = self._lock
+        try:
+            if lock.acquire(blocking=False):
+                starts_now = self._add(job)
+                lock.release()
+            else:
+                self._require_room()
+                self._left.append(partial(self._add_left, job))
+                starts_now = False
+        except BaseException:
+            with suppress(RuntimeError):  # if a signal handler has raised when it was released
+                lock.release()
+            raise
+        if self._left:
+            self._do_left()
+        return starts_now
 
-    def withdraw(self, job: Job) -> bool:
-        """Take back a job that waits for a thread; False if it has started."""
-        with self._lock:
-            waits = job in self._backlog
-            if waits:
-                del self._backlog[job]
-            return waits
+    def withdraw(self, job: Job, then: Callable[[], object]) -> None:
+        """Take back a job that waits for a thread, and call ``then``; nothing if it has started.
+
+        Never waits: ``then`` may be called by another thread, a little later.
+        """
+        self._left.append(partial(self._withdraw, job, then))
+        self._do_left()
+
+    def _do_left(self) -> None:
+        """Do what was left to be done, or leave it to the thread that holds the lock."""
+        lock, left = self._lock, self._left
+        try:
+            while left and lock.acquire(blocking=False):
+                while left:
+                    left.popleft()()
+                lock.release()  # now look again: more may have been left meanwhile
+        except BaseException:
+            with suppress(RuntimeError):
+                lock.release()
+            raise
 
     def waiting(self) -> AbstractContextManager[None]:
         """Return a context manager to wait for a client in.
@@ -151,16 +172,17 @@ class WorkerPool:
 
     def statistics(self) -> PoolStatistics:
         """Return the current numbers of threads and jobs."""
-        with self._lock:
-            return PoolStatistics(
-                len(self._threads), self._running, self._stalled, len(self._backlog)
-            )
+        # Without the lock, for which an event loop must not wait.
+        return PoolStatistics(
+            len(self._threads), self._running, self._stalled, len(self._backlog) + len(self._left)
+        )
 
     def open(self) -> None:
         """Accept jobs until every user has called `leave`; also after `close`."""
         with self._lock:
             self._users += 1
             self._closed = None
+        self._do_left()
 
     def leave(self) -> object | None:
         """Accept no more jobs if this was the last user.
@@ -173,13 +195,16 @@ class WorkerPool:
         """
         with self._lock:
             self._users -= 1
-            return None if self._users else self._refuse_jobs()
+            closing = None if self._users else self._refuse_jobs()
+        self._do_left()
+        return closing
 
     def reopen(self, closing: object) -> None:
         """Accept jobs again, without a user, unless the pool was closed by another closing."""
         with self._lock:
             if self._closed is closing:
                 self._closed = None
+        self._do_left()
 
     def close(self, timeout: float) -> list[str]:
         """Accept no more jobs, then `join`."""
@@ -197,6 +222,7 @@ class WorkerPool:
             ``str(job)`` of each accepted job that is not done; its thread is abandoned.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
+        self._do_left()
         with self._lock:
             taken = self._jobs()
         while True:
@@ -205,6 +231,7 @@ class WorkerPool:
                 jobs = [job for job in self._jobs() if job in taken]
                 if self._closed is None and not jobs:
                     threads = []
+            self._do_left()
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
@@ -220,6 +247,47 @@ class WorkerPool:
         return [*(job for job in self._threads.values() if job is not None), *self._backlog]
 
     # --- places: called with the lock held --------------------------------------------------------
+
+    def _add(self, job: Job) -> bool:
+        """Place a job, or let it wait; see `submit`."""
+        if self._closed is not None:
+            raise PoolClosed
+        if self._free > 0 and self._running < self._limit:  # like _place, at less cost
+            self._free -= 1
+            self._running += 1
+            self._inbox.put(job)
+            return True
+        self._require_room()
+        if not self._has_place():
+            self._backlog[job] = None
+            return False
+        return self._place(job)
+
+    def _require_room(self) -> None:
+        """Raise unless there is a place for a job, or one to wait; also without the lock."""
+        if self._closed is not None:
+            raise PoolClosed
+        if (
+            self._max_queue is not None
+            and not self._has_place()
+            and len(self._backlog) + len(self._left) >= self._max_queue
+        ):
+            raise PoolFull
+
+    def _add_left(self, job: Job) -> None:
+        """Place a job that was accepted, even if the pool has been closed since."""
+        if not self._has_place():
+            self._backlog[job] = None
+            return
+        try:
+            self._place(job)
+        except RuntimeError:  # the system cannot start the first thread
+            self._backlog[job] = None
+
+    def _withdraw(self, job: Job, then: Callable[[], object]) -> None:
+        if job in self._backlog:
+            del self._backlog[job]
+            then()
 
     def _has_place(self) -> bool:
         return self._running < self._limit and (
@@ -261,6 +329,7 @@ class WorkerPool:
             if me not in self._threads:  # its start was interrupted
                 self._threads[me] = None
                 self._free += 1
+        self._do_left()
         while (job := self._next_job(me)) is not None:
             while job is not None:
                 job = self._do(me, job)
@@ -291,22 +360,29 @@ class WorkerPool:
             if job is not None:
                 return job
             with self._lock:
-                if self._free > 0:  # otherwise a job was placed just as the time ran out
+                ends = self._free > 0  # otherwise a job was placed just as the time ran out
+                if ends:
                     self._free -= 1
                     del self._threads[me]
-                    return None
+            self._do_left()
+            if ends:
+                return None
 
     def _next_in_backlog(self, me: threading.Thread) -> Job | None:
         """Return the next job for this thread's place; give up the place if no job waits."""
+        following = None
         with self._lock:
             if self._backlog and self._running <= self._limit:
-                return self._backlog.popitem(last=False)[0]
-            self._threads[me] = None  # an idle thread keeps nothing of its last job alive
-            self._running -= 1
-            self._free += 1
-            if self._closed is not None:
-                self._inbox.put(None)
-            return None
+                following = self._backlog.popitem(last=False)[0]
+            else:
+                self._threads[me] = None  # an idle thread keeps nothing of its last job alive
+                self._running -= 1
+                self._free += 1
+                if self._closed is not None:
+                    self._inbox.put(None)
+        if self._left:
+            self._do_left()
+        return following
 
     def stall(self) -> None:
         """Give up the place of the calling worker, which is about to wait for its client."""
@@ -315,12 +391,14 @@ class WorkerPool:
             self._stalled += 1
             if self._backlog and self._has_place():
                 self._place(self._backlog.popitem(last=False)[0])
+        self._do_left()
 
     def go_on(self) -> None:
         """Take a place again, whether or not one is free."""
         with self._lock:
             self._stalled -= 1
             self._running += 1
+        self._do_left()
 
 
 class _Waiting:

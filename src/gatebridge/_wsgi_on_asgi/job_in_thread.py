@@ -86,7 +86,9 @@ class WorkerJob(WsgiCall):
         self._wake = wake
         self._environ: WSGIEnvironment | None = environ
         self._context: Context | None = context_for_thread()
-        self._lock = threading.RLock()  # see `ResponseChannel`; guards `channel`, `done` and `ended`
+        self._lock = (
+            threading.RLock()
+        )  # see `ResponseChannel`; guards `channel`, `done` and `ended`
         self.body: WsgiInput | None = None
         self.spool_bytes: int | None = None
         self.called = False

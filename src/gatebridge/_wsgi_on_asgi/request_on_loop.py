@@ -2,9 +2,9 @@
 
 Two parties meet here: this, the ASGI call, and the worker's job, which runs the application in its
 thread. Nearly every request takes the short way in `AsgiRequest.run`: the body comes as one
-message, and a whole response soon after it. Otherwise messages go from the worker to the loop
-through a `ResponseChannel`, and the body goes the other way through a `WsgiInput`. The worker's last
-act is to record that it is done, the call's last act to end both.
+message, and soon after it a whole response. Otherwise messages go from the worker to the loop
+through a `ResponseChannel`, and a body of several messages the other way through a `WsgiInput`. The
+worker's last act is to record that it is done, the call's last act to end both.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from gatebridge._concurrency.pool import PoolClosed, PoolFull
 from gatebridge._concurrency.signals import Signal
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED
-from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
+from gatebridge._translate.disconnects import (
+    receive_lost_client,
+    send_lost_client,
+    wsgi_app_lost_client,
+)
+from gatebridge._translate.messages import part_of
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.job_in_thread import WorkerJob
 from gatebridge._wsgi_on_asgi.refusal import send_refusal
@@ -99,7 +104,9 @@ class AsgiRequest:
 
     # --- on the event loop ------------------------------------------------------------------------
 
-    async def run(self, environ: WSGIEnvironment) -> None:
+    async def run(  # noqa: C901, PLR0912 - each call costs, on the path of every request
+        self, environ: WSGIEnvironment
+    ) -> None:
         """Serve the request, and log what ended it, unless the server got a whole response.
 
         Args:
@@ -112,23 +119,36 @@ class AsgiRequest:
         """
         job = self._job
         try:
-            if not await self._begin(environ):
+            try:
+                length, on_demand = promised_body(environ, self._settings.max_body_size)
+                part = None
+                if not on_demand:
+                    try:
+                        part = part_of(await self._receive())
+                    except Exception as exc:
+                        if not receive_lost_client(exc):
+                            raise
+                    if part is None:
+                        self._log_departure()
+                        return
+                self._accept(environ, length, part)
+                self._queued = not self._settings.pool.submit(job)
+            except (RequestError, PoolFull, PoolClosed) as exc:
+                await self._refuse(exc)
                 return
             try:
-                body = self._input
-                if body is None or body.complete:
+                if self._input is None or self._input.complete:
                     await self._sends.wait(
                         _UNWATCHED_QUEUED_SECONDS if self._queued else _UNWATCHED_SECONDS
                     )
                 if job.done and job.channel is None:
                     # The short way, in which nothing is shared with the worker any more.
                     messages, job.whole = job.whole, ()
-                    for message in messages:
-                        try:
+                    try:
+                        for message in messages:
                             await self._send(message)
-                        except Exception as exc:  # noqa: BLE001 - raised below
-                            self._send_failed(exc)
-                            break
+                    except Exception as exc:  # noqa: BLE001 - raised below
+                        self._send_failed(exc)
                 else:
                     await self._send_as_it_comes()
                 if job.errors or job.channel is not None:
@@ -144,26 +164,15 @@ class AsgiRequest:
             _logger.info("%s: cancelled", self)
             raise
 
-    async def _begin(self, environ: WSGIEnvironment) -> bool:
-        """Take what is there of the body, and hand the job to the pool; False if that is all."""
-        try:
-            length, on_demand = promised_body(environ, self._settings.max_body_size)
-            part = None
-            if not on_demand:
-                part = await receive_part(self._receive)
-                if part is None:
-                    self._log_departure()
-                    return False
-            self._accept(environ, length, part)
-            self._queued = not self._settings.pool.submit(self._job)
-            return True
-        except RequestError as exc:
-            await send_refusal(self._scope, self._send, exc.status, str(exc))
-        except (PoolFull, PoolClosed) as exc:
-            full = isinstance(exc, PoolFull)
-            reason = "too many requests are waiting" if full else "shutting down"
-            await send_refusal(self._scope, self._send, 503, reason, _RETRY_AFTER)
-        return False
+    async def _refuse(self, why: RequestError | PoolFull | PoolClosed) -> None:
+        """Answer a request that the application does not get."""
+        scope, send = self._scope, self._send
+        if isinstance(why, RequestError):
+            await send_refusal(scope, send, why.status, str(why))
+        elif isinstance(why, PoolFull):
+            await send_refusal(scope, send, 503, "too many requests are waiting", _RETRY_AFTER)
+        else:
+            await send_refusal(scope, send, 503, "shutting down", _RETRY_AFTER)
 
     def _accept(
         self, environ: WSGIEnvironment, length: int | None, part: tuple[bytes, bool] | None
@@ -209,9 +218,7 @@ class AsgiRequest:
                 await self._send_response(channel)
                 group.cancel_scope.cancel()
 
-    async def _send_response(  # noqa: C901 - a call for each message costs
-        self, channel: ResponseChannel, *, if_complete: bool = False
-    ) -> bool:
+    async def _send_response(self, channel: ResponseChannel, *, if_complete: bool = False) -> bool:
         """Send messages until the worker is done.
 
         Args:
@@ -310,8 +317,8 @@ class AsgiRequest:
         self._job.open_channel().drop()
         if self._input is not None:
             self._input.abort(ClientDisconnected("wsgi.input"))
-        if self._queued and self._settings.pool.withdraw(self._job):
-            self._job.withdrawn()
+        if self._queued:
+            self._settings.pool.withdraw(self._job, self._job.withdrawn)
 
     def _fail(self, error: Exception) -> None:
         """The server's own callable failed: as if the client were gone, but raised at the end."""
