@@ -238,9 +238,11 @@ class WsgiCall(ABC):
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
         for block in blocks:
-            _check_block(block)
+            if type(block) is not bytes:
+                _check_block(block)
         body = b"".join(blocks)
-        start, head = self._start(), self._require_head()
+        head = self._require_head()
+        start = self._start(head)
         if self._length is NO_CONTENT:
             body = b""
         elif head.length is None:
@@ -272,7 +274,7 @@ class WsgiCall(ABC):
                 elif "http.response.pathsend" in extensions:
                     message = file.path_message(count)
                 if message is not None and count:
-                    start = self._start()
+                    start = self._start(head)
                     self._advance(FILE)
                     channel = self.open_channel()
                     channel.put(start=start)
@@ -290,11 +292,10 @@ class WsgiCall(ABC):
             self._settings.notices.surplus_cut_off(self._scope, head.length)
 
     def _start_if_due(self) -> HTTPResponseStartMessage | None:
-        return self._start() if self.stage <= HEAD else None
+        return self._start(self._require_head()) if self.stage <= HEAD else None
 
-    def _start(self) -> HTTPResponseStartMessage:
+    def _start(self, head: ResponseHead) -> HTTPResponseStartMessage:
         """Return the message of the head, which is about to go out."""
-        head = self._require_head()
         if self._input is not None and self._input.refused is not None:
             raise self._input.refused  # 413, whatever the application made of it (D-15)
         return {

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import Context
 
 from gatebridge._concurrency.loop_handle import LoopHandle
+from gatebridge._concurrency.signals import Signal
 from gatebridge._concurrency.thread_context import context_for_thread
 from gatebridge._protocol.presence import CLOSED, HERE, LOST
 from gatebridge._translate.disconnects import wsgi_app_lost_client
@@ -41,7 +42,7 @@ class WorkerJob(WsgiCall):
         scope: The request's.
         settings: Those of the adapter.
         loop: The handle of the event loop that takes the response.
-        wake: Lets the loop's side look again; returns False if the loop has ended.
+        sends: Set when the loop's side is to look again.
 
     Attributes:
         body: The request's body, where it is streamed or spooled; None if the environ has it.
@@ -61,7 +62,7 @@ class WorkerJob(WsgiCall):
         "_environ",
         "_lock",
         "_loop",
-        "_wake",
+        "_sends",
         "body",
         "called",
         "channel",
@@ -78,12 +79,12 @@ class WorkerJob(WsgiCall):
         scope: Scope,
         settings: Settings,
         loop: LoopHandle,
-        wake: Callable[[], bool],
+        sends: Signal,
     ) -> None:
         WsgiCall.__init__(self, scope, settings)
         self._app = app
         self._loop = loop
-        self._wake = wake
+        self._sends = sends
         self._environ: WSGIEnvironment | None = environ
         self._context: Context | None = context_for_thread()
         self._lock = (
@@ -107,7 +108,7 @@ class WorkerJob(WsgiCall):
             if channel is None:
                 settings = self._settings
                 channel = self.channel = ResponseChannel(
-                    settings.window_bytes, self._lock, self._wake, settings.pool.waiting
+                    settings.window_bytes, self._lock, self._sends.set_soon, settings.pool.waiting
                 )
                 if self.done:
                     channel.worker_done(self.whole)
@@ -187,7 +188,7 @@ class WorkerJob(WsgiCall):
             self.done = True
             channel = self.channel
         if channel is None:
-            lost = not self._wake()
+            lost = not self._loop.call_soon(self._sends.set)
         else:
             channel.worker_done(self.whole)
             lost = channel.client is LOST

@@ -93,7 +93,7 @@ class AsgiRequest:
         self._send = send
         self._settings = settings
         self._sends = loop.new_signal()  # there is something to send, or the worker is done
-        self._job = WorkerJob(app, environ, scope, settings, loop, self._sends.set_soon)
+        self._job = WorkerJob(app, environ, scope, settings, loop, self._sends)
         self._receives: Signal | None = None  # there is a reason to receive; with `_input`
         self._input: WsgiInput | None = None  # if the body did not come as one message
         self._queued = False  # the job had to wait for a thread
