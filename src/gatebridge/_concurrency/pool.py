@@ -97,10 +97,10 @@ class WorkerPool:
 
     def forget_threads(self) -> None:
         """Begin without threads: at construction, and in a forked child, which inherits none."""
-        # Guards all below but `_left`. Reentrant: the garbage collector may run while it is held,
-        # and end an abandoned request, which then withdraws its job.
+        # Guards all below but `_deferred`. Reentrant: the garbage collector may run while it is
+        # held, and end an abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
-        self._left: deque[Callable[[], object]] = deque()  # to be done with the lock held
+        self._deferred: deque[Callable[[], object]] = deque()  # to be done with the lock held
         self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
         self._free = 0  # threads without a job, minus jobs in the inbox
         self._running = 0
@@ -131,14 +131,14 @@ class WorkerPool:
                 lock.release()
             else:
                 self._require_room()
-                self._left.append(partial(self._add_left, job))
+                self._deferred.append(partial(self._add_deferred, job))
                 starts_now = False
         except BaseException:
             with suppress(RuntimeError):  # if a signal handler has raised when it was released
                 lock.release()
             raise
-        if self._left:
-            self._do_left()
+        if self._deferred:
+            self._do_deferred()
         return starts_now
 
     def withdraw(self, job: Job, then: Callable[[], object]) -> None:
@@ -146,17 +146,17 @@ class WorkerPool:
 
         Never waits: ``then`` may be called by another thread, a little later.
         """
-        self._left.append(partial(self._withdraw, job, then))
-        self._do_left()
+        self._deferred.append(partial(self._withdraw, job, then))
+        self._do_deferred()
 
-    def _do_left(self) -> None:
-        """Do what was left to be done, or leave it to the thread that holds the lock."""
-        lock, left = self._lock, self._left
+    def _do_deferred(self) -> None:
+        """Do what was deferred, or leave it to the thread that holds the lock."""
+        lock, deferred = self._lock, self._deferred
         try:
-            while left and lock.acquire(blocking=False):
-                while left:
-                    left.popleft()()
-                lock.release()  # now look again: more may have been left meanwhile
+            while deferred and lock.acquire(blocking=False):
+                while deferred:
+                    deferred.popleft()()
+                lock.release()  # now look again: there may be more meanwhile
         except BaseException:
             with suppress(RuntimeError):
                 lock.release()
@@ -174,7 +174,10 @@ class WorkerPool:
         """Return the current numbers of threads and jobs."""
         # Without the lock, for which an event loop must not wait.
         return PoolStatistics(
-            len(self._threads), self._running, self._stalled, len(self._backlog) + len(self._left)
+            len(self._threads),
+            self._running,
+            self._stalled,
+            len(self._backlog) + len(self._deferred),
         )
 
     def open(self) -> None:
@@ -182,7 +185,7 @@ class WorkerPool:
         with self._lock:
             self._users += 1
             self._closed = None
-        self._do_left()
+        self._do_deferred()
 
     def leave(self) -> object | None:
         """Accept no more jobs if this was the last user.
@@ -196,7 +199,7 @@ class WorkerPool:
         with self._lock:
             self._users -= 1
             closing = None if self._users else self._refuse_jobs()
-        self._do_left()
+        self._do_deferred()
         return closing
 
     def reopen(self, closing: object) -> None:
@@ -204,7 +207,7 @@ class WorkerPool:
         with self._lock:
             if self._closed is closing:
                 self._closed = None
-        self._do_left()
+        self._do_deferred()
 
     def close(self, timeout: float) -> list[str]:
         """Accept no more jobs, then `join`."""
@@ -222,7 +225,7 @@ class WorkerPool:
             ``str(job)`` of each accepted job that is not done; its thread is abandoned.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
-        self._do_left()
+        self._do_deferred()
         with self._lock:
             taken = self._jobs()
         while True:
@@ -231,7 +234,7 @@ class WorkerPool:
                 jobs = [job for job in self._jobs() if job in taken]
                 if self._closed is None and not jobs:
                     threads = []
-            self._do_left()
+            self._do_deferred()
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
@@ -270,11 +273,11 @@ class WorkerPool:
         if (
             self._max_queue is not None
             and not self._has_place()
-            and len(self._backlog) + len(self._left) >= self._max_queue
+            and len(self._backlog) + len(self._deferred) >= self._max_queue
         ):
             raise PoolFull
 
-    def _add_left(self, job: Job) -> None:
+    def _add_deferred(self, job: Job) -> None:
         """Place a job that was accepted, even if the pool has been closed since."""
         if not self._has_place():
             self._backlog[job] = None
@@ -329,7 +332,7 @@ class WorkerPool:
             if me not in self._threads:  # its start was interrupted
                 self._threads[me] = None
                 self._free += 1
-        self._do_left()
+        self._do_deferred()
         while (job := self._next_job(me)) is not None:
             while job is not None:
                 job = self._do(me, job)
@@ -364,7 +367,7 @@ class WorkerPool:
                 if ends:
                     self._free -= 1
                     del self._threads[me]
-            self._do_left()
+            self._do_deferred()
             if ends:
                 return None
 
@@ -380,8 +383,8 @@ class WorkerPool:
                 self._free += 1
                 if self._closed is not None:
                     self._inbox.put(None)
-        if self._left:
-            self._do_left()
+        if self._deferred:
+            self._do_deferred()
         return following
 
     def stall(self) -> None:
@@ -391,14 +394,14 @@ class WorkerPool:
             self._stalled += 1
             if self._backlog and self._has_place():
                 self._place(self._backlog.popitem(last=False)[0])
-        self._do_left()
+        self._do_deferred()
 
     def go_on(self) -> None:
         """Take a place again, whether or not one is free."""
         with self._lock:
             self._stalled -= 1
             self._running += 1
-        self._do_left()
+        self._do_deferred()
 
 
 class _Waiting:
