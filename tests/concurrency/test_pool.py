@@ -542,7 +542,7 @@ def test_a_submit_that_a_signal_handler_interrupts_does_not_keep_the_lock(make_p
         def __init__(self, lock: Any) -> None:
             self.lock = lock
 
-        def acquire(self, blocking: bool) -> bool:
+        def acquire(self, blocking: bool = True) -> bool:
             self.lock.acquire(blocking=blocking)
             raise KeyboardInterrupt
 

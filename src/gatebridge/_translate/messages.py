@@ -88,9 +88,8 @@ def part_of(message: Any) -> tuple[bytes, bool] | None:  # noqa: ANN401 - a serv
         HostError: It is neither, or its body is not bytes.
     """
     try:
-        kind = message.get("type")
-        body = message.get("body", b"")
-        more_body = bool(message.get("more_body", False))
+        get = message.get
+        kind, body, more_body = get("type"), get("body", b""), get("more_body", False)
     except AttributeError:
         raise HostError("receive", f"not a message: {message!r:.80}") from None
     if kind != "http.request":
@@ -99,4 +98,4 @@ def part_of(message: Any) -> tuple[bytes, bool] | None:  # noqa: ANN401 - a serv
         raise HostError("type", f"neither http.request nor http.disconnect: {kind!r:.80}")
     if not isinstance(body, bytes):
         raise HostError("body", f"not bytes: {type(body).__name__}")
-    return body, more_body
+    return body, bool(more_body)

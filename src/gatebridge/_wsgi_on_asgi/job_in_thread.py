@@ -139,10 +139,13 @@ class WorkerJob(WsgiCall):
                 hints = "http.response.early_hint" in self._extensions
                 if hints and environ["SERVER_PROTOCOL"] != "HTTP/1.0":
                     environ["wsgi.early_hints"] = self.early_hints
+                context, self._context = self._context, None
+                assert context is not None
                 if self.spool_bytes is None:
-                    self._run(environ, self.body)
+                    self.called = True
+                    context.run(self.run, self._app, environ, self.body)
                 else:
-                    self._run_spooled(environ, self.spool_bytes)
+                    self._run_spooled(context, environ, self.spool_bytes)
         except Exception as exc:  # noqa: BLE001 - raised by the ASGI call
             self.errors.append(_wrapped(exc) if isinstance(exc, StopIteration) else exc)
         except BaseException as exc:  # noqa: BLE001 - it must not end the server (D-28)
@@ -156,13 +159,7 @@ class WorkerJob(WsgiCall):
             self.log_lost_error()
         return self._finish
 
-    def _run(self, environ: WSGIEnvironment, body: WsgiInput | None) -> None:
-        context, self._context = self._context, None
-        assert context is not None
-        self.called = True
-        context.run(self.run, self._app, environ, body)
-
-    def _run_spooled(self, environ: WSGIEnvironment, memory_bytes: int) -> None:
+    def _run_spooled(self, context: Context, environ: WSGIEnvironment, memory_bytes: int) -> None:
         """Read the whole body, then run the application with it, unless the client has left."""
         assert self.body is not None
         file, length = spool(self.body, memory_bytes)
@@ -171,7 +168,8 @@ class WorkerJob(WsgiCall):
             if channel is None or channel.client < CLOSED:
                 environ["wsgi.input"] = file
                 self.declare(environ, length)
-                self._run(environ, None)
+                self.called = True
+                context.run(self.run, self._app, environ, None)
         finally:
             file.close()
 
