@@ -12,7 +12,6 @@ and 4.1.13; RFC 9112 section 3.2. Each string is percent-decoded once (RFC 3986 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gatebridge._translate.text import (
@@ -38,13 +37,8 @@ EnvironPaths = tuple[str, str, str, str | None]
 """``SCRIPT_NAME``, ``PATH_INFO`` and the path as requested, all native; and a host, or None."""
 
 
-class ScopePaths(NamedTuple):
-    """The paths for a scope; ``host`` is that of an absolute-form target, or None."""
-
-    path: str
-    raw_path: bytes
-    root_path: str
-    host: bytes | None
+ScopePaths = tuple[str, bytes, str, "bytes | None"]
+"""``path``, ``raw_path`` and ``root_path``; and the host of an absolute-form target, or None."""
 
 
 def quote(path: bytes) -> str:
@@ -167,18 +161,32 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
         HostError: A value is not a native string; the error names the key.
     """
     path_info = environ.get("PATH_INFO")
+    script_name = environ.get("SCRIPT_NAME")
+    target = environ.get("REQUEST_URI") or environ.get("RAW_URI")
     if (
-        not environ.get("SCRIPT_NAME")
+        not script_name
+        and type(path_info) is str
+        and type(target) is str
+        and path_info[:1] == "/"
+        and path_info.isascii()
+        and target.partition("?")[0] == path_info
+        and "%" not in path_info
+        and "#" not in path_info
+    ):
+        return path_info, path_info.encode("ascii"), "", None  # most requests
+
+    if (
+        not script_name
         and isinstance(path_info, str)
         and path_info.isascii()
         and path_info.startswith("/")
     ):
-        info = path_info.encode("ascii")  # nearly every request
+        info = path_info.encode("ascii")
         full, raw_path = _as_requested(environ, info, b"", info)
         path = path_info if full is info else text_from_bytes(full)
-        return ScopePaths(path, raw_path, "", None)
+        return path, raw_path, "", None
 
-    script = bytes_from_native("SCRIPT_NAME", environ.get("SCRIPT_NAME") or "")
+    script = bytes_from_native("SCRIPT_NAME", script_name or "")
     info = bytes_from_native("PATH_INFO", path_info or "")
     host = None
     if absolute := _ABSOLUTE_FORM_BYTES.match(info):
@@ -191,7 +199,7 @@ def scope_paths(environ: WSGIEnvironment, method: str) -> ScopePaths:
         raise RequestError("PATH_INFO", f"does not start with a slash: {full[:80]!r}")
     root = mount_point(text_from_bytes(script))
     full, raw_path = _as_requested(environ, full, script, info)
-    return ScopePaths(text_from_bytes(full), raw_path, root, host)
+    return text_from_bytes(full), raw_path, root, host
 
 
 def _as_requested(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, cast
 
 from gatebridge._translate.handshake import offered_subprotocols
-from gatebridge._translate.host import split_host, without_brackets
+from gatebridge._translate.host import DEFAULT_PORTS, split_host, without_brackets
 from gatebridge._translate.paths import scope_paths
 from gatebridge._translate.scope_headers import headers_from_environ
-from gatebridge._translate.text import bytes_from_native, text_from_native
+from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native, text_from_native
 from gatebridge._translate.tls import tls_from_environ
 from gatebridge.errors import HostError
 from gatebridge.types import Extensions, HTTPScope, WebSocketScope, WSGIEnvironment
@@ -40,32 +41,48 @@ def scope_from_environ(environ: WSGIEnvironment) -> HTTPScope:
 
     Source: ASGI HTTP 2.5 "HTTP Connection Scope"; PEP 3333 "environ Variables".
     """
-    method = environ.get("REQUEST_METHOD")
+    get = environ.get
+    method = get("REQUEST_METHOD")
     if not isinstance(method, str) or not method:
         raise HostError("REQUEST_METHOD", f"missing, empty, or not a str: {method!r:.80}")
     if not method.isascii():
         bytes_from_native("REQUEST_METHOD", method)  # raises for characters beyond U+00FF
     method = method.upper()
-    protocol = str(environ.get("SERVER_PROTOCOL"))
-    scheme = _scheme(environ)
-    paths = scope_paths(environ, method)
+    protocol = get("SERVER_PROTOCOL")
+    version = _VERSIONS.get(protocol) if type(protocol) is str else None
+    scheme = get("wsgi.url_scheme")
+    if type(scheme) is not str or scheme not in DEFAULT_PORTS:
+        scheme = _scheme(environ)
+    path, raw_path, root_path, host = scope_paths(environ, method)
     headers = headers_from_environ(environ)
-    if paths.host is not None:
-        split_host(paths.host.decode("latin-1"))
-        headers = [(b"host", paths.host), *(item for item in headers if item[0] != b"host")]
+    if host is not None:
+        split_host(host.decode("latin-1"))
+        headers = [(b"host", host), *(item for item in headers if item[0] != b"host")]
+    name, port = get("SERVER_NAME"), get("SERVER_PORT")
+    client, client_port = get("REMOTE_ADDR"), get("REMOTE_PORT")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
-        "http_version": _VERSIONS.get(protocol) or _VERSIONS.get(protocol.upper(), "1.0"),
+        "http_version": version or _VERSIONS.get(str(protocol).upper(), "1.0"),
         "method": method,
         "scheme": scheme,
-        "path": paths.path,
-        "raw_path": paths.raw_path,
-        "root_path": paths.root_path,
-        "query_string": bytes_from_native("QUERY_STRING", environ.get("QUERY_STRING") or ""),
+        "path": path,
+        "raw_path": raw_path,
+        "root_path": root_path,
+        "query_string": bytes_from_native("QUERY_STRING", get("QUERY_STRING") or ""),
         "headers": headers,
-        "client": _client(environ),
-        "server": _server(environ),
+        "client": (
+            _known_client(client, client_port)
+            if type(client) is str
+            and type(client_port) is str
+            and len(client) + len(client_port) <= MAX_REMEMBERED
+            else _client(client, client_port)
+        ),
+        "server": (
+            _known_server(name, port)
+            if type(name) is str and type(port) is str and len(name) + len(port) <= MAX_REMEMBERED
+            else _server(name, port)
+        ),
         "extensions": _extensions(environ, scheme),
         "wsgi_environ": environ,
     }
@@ -103,22 +120,24 @@ def _scheme(environ: WSGIEnvironment) -> str:
     return "https" if environ.get("HTTPS") in ("on", "1", "yes") else "http"
 
 
-def _client(environ: WSGIEnvironment) -> tuple[str, int] | None:
-    host = environ.get("REMOTE_ADDR")
+def _client(host: object, port: object) -> tuple[str, int] | None:
     if not host:
         return None
     address = without_brackets(text_from_native("REMOTE_ADDR", host))
-    return address, _port(environ.get("REMOTE_PORT")) or 0
+    return address, _port(port) or 0
 
 
-def _server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
-    name = environ.get("SERVER_NAME")
+def _server(name: object, port: object) -> tuple[str, int | None] | None:
     if not name:
         return None
     host = without_brackets(text_from_native("SERVER_NAME", name))
     if host.startswith("/"):
         return host, None  # a unix socket's path
-    return host, _port(environ.get("SERVER_PORT"))
+    return host, _port(port)
+
+
+_known_client = lru_cache(maxsize=256)(_client)
+_known_server = lru_cache(maxsize=64)(_server)
 
 
 def _port(value: object) -> int | None:
