@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from gatebridge import environ_from_scope
-from gatebridge._translate.environ import _remote_address
-from gatebridge._translate.header_names import key_of_rare_name
+from gatebridge._translate.header_names import _FIELD_OF_NAME
 from gatebridge._translate.host import split_host
 from gatebridge.errors import HostError, RequestError
 from translate.scopes import make_scope
@@ -254,12 +253,18 @@ def test_an_item_that_is_no_pair_of_bytes_is_the_host_s_error(item: Any) -> None
 
 def test_long_names_hosts_and_addresses_are_not_remembered() -> None:
     """Or a client that invents them could fill the caches with megabytes."""
-    caches: list[Any] = [key_of_rare_name, split_host, _remote_address]
-    before = [cache.cache_info().misses for cache in caches]
+    before = len(_FIELD_OF_NAME), split_host.cache_info().misses
     for number in range(3):
         long = f"{number}x".rjust(1000, "x")
         headers = [(long.encode(), b"1"), (b"host", long.encode())]
         environ = environ_from_scope(make_scope(headers=headers, client=(long, 80)))
         assert environ[f"HTTP_{long.upper()}"] == "1"
         assert environ["HTTP_HOST"] == environ["REMOTE_ADDR"] == long
-    assert [cache.cache_info().misses for cache in caches] == before
+    assert (len(_FIELD_OF_NAME), split_host.cache_info().misses) == before
+
+
+def test_the_names_that_a_client_invents_are_forgotten_again() -> None:
+    for number in range(5000):
+        assert translated((b"x-%d" % number, b"1")) == {f"HTTP_X_{number}": "1"}
+        assert len(_FIELD_OF_NAME) <= 1024
+    assert translated((b"accept", b"1"), (b"Proxy", b"1")) == {"HTTP_ACCEPT": "1"}

@@ -17,15 +17,15 @@ from gatebridge._translate.fields import (
     declared_length,
     refuse_control_characters,
 )
-from gatebridge._translate.header_names import key_of_common_name, key_of_rare_name
-from gatebridge._translate.text import MAX_REMEMBERED
+from gatebridge._translate.header_names import field_of_known_name, field_of_rare_name
+from gatebridge._translate.remembered import remember
 from gatebridge.errors import HostError, RequestError
 from gatebridge.types import WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
 
 
-def add_headers(  # noqa: C901 - each call costs, on the path of every request
+def add_headers(  # noqa: C901, PLR0912 - each call costs, on the path of every request
     environ: WSGIEnvironment, headers: Iterable[Any], duplicate_limit: int | None = None
 ) -> None:
     """Add ``HTTP_*``, ``CONTENT_TYPE`` and ``CONTENT_LENGTH`` for the headers of a request.
@@ -43,40 +43,55 @@ def add_headers(  # noqa: C901 - each call costs, on the path of every request
     Source: RFC 3875 section 4.1.18; PEP 3333 "environ Variables"; RFC 9110 sections 5.3 and 5.5.
     """
     try:
-        items = headers if isinstance(headers, (list, tuple)) else list(headers)
+        items = list(headers)
     except TypeError:
         raise HostError("headers", f"not iterable: {type(headers).__name__}") from None
-    values: list[bytes] = []
-    repeated: dict[str, list[str]] = {}
+    unchecked: list[bytes] = []
+    new_in: dict[bytes, str] | None = None
+    new_value, new_text = b"", ""
+    repeated: dict[str, list[str]] | None = None
     try:
         for name, value in items:
-            values.append(value)
-            key = key_of_common_name(name)
-            if key is None:
-                short = len(name) <= MAX_REMEMBERED
-                key = key_of_rare_name(name) if short else key_of_rare_name.__wrapped__(name)
-            if not key:
-                _logger.debug("request header %.80r is not passed to the application", name)
-                continue
-            text = value.strip(b" \t").decode("latin-1")
+            key, known = field_of_known_name(name) or field_of_rare_name(name)
+            if known is None or type(value) is not bytes:
+                unchecked.append(value)
+                if not key:
+                    _logger.debug("request header %.80r is not passed to the application", name)
+                    continue
+                text = value.strip(b" \t").decode("latin-1")
+            elif (text := known.get(value)) is None:
+                unchecked.append(value)
+                text = value.strip(b" \t").decode("latin-1")
+                new_in, new_value, new_text = known, value, text
             if key in environ:
+                if repeated is None:
+                    repeated = {}
                 repeated.setdefault(key, [environ[key]]).append(text)
             else:
                 environ[key] = text
         # One search over all values is several times cheaper than one for each value.
-        together = b"".join(values)
+        together = b"".join(unchecked)
     except (TypeError, ValueError, AttributeError) as exc:
         raise HostError("headers", _describe_bad_item(items)) from exc
     if LF in together or CR in together or NUL in together:
         refuse_control_characters(items)
-    for key, texts in repeated.items():
-        if duplicate_limit is not None and len(texts) > duplicate_limit:
-            raise RequestError(
-                _shown_name(key), f"sent {len(texts)} times, over the limit of {duplicate_limit}"
-            )
-        environ[key] = _join(key, texts)
+    if new_in is not None:
+        remember(new_in, new_value, new_text)
+    if repeated is not None:
+        _join_repeated(environ, repeated, duplicate_limit)
     if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
         _settle_length(environ)
+
+
+def _join_repeated(
+    environ: WSGIEnvironment, repeated: dict[str, list[str]], limit: int | None
+) -> None:
+    for key, texts in repeated.items():
+        if limit is not None and len(texts) > limit:
+            raise RequestError(
+                _shown_name(key), f"sent {len(texts)} times, over the limit of {limit}"
+            )
+        environ[key] = _join(key, texts)
 
 
 def _settle_length(environ: WSGIEnvironment) -> None:

@@ -12,13 +12,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gatebridge._translate.fields import TOKEN
+from gatebridge._translate.remembered import REQUEST_NAMES
+from gatebridge._translate.text import MAX_REMEMBERED
 from gatebridge.errors import RequestError
 
+_MAX_NAMES = 1024  # common and rare ones; the rare ones are then forgotten
 _HIDDEN = ""  # the environ key of a header that the application must not see
 
-# Names that browsers, proxies and HTTP libraries send. Other names are translated once and kept in
-# a bounded cache, so a client that invents names can neither fill the memory nor evict these; long
-# ones are not cached.
+# Names that browsers, proxies and HTTP libraries send. Other names are translated once and kept,
+# within bounds, so a client that invents names can neither fill the memory nor evict these; long
+# ones are not kept.
 _COMMON_NAMES = """
     accept accept-charset accept-encoding accept-language access-control-request-headers
     access-control-request-method authorization cache-control cdn-loop cf-connecting-ip cf-ray
@@ -41,39 +44,56 @@ _KEY_OF_NAME = {
     b"content-length": "CONTENT_LENGTH",
     b"proxy": _HIDDEN,  # it would become HTTP_PROXY, which HTTP libraries obey
 }
+# A key, and the native strings of values; None for a name whose values are not remembered.
+_COMMON_FIELDS: dict[bytes, tuple[str, dict[bytes, str] | None]] = {
+    name: (key, {} if name.decode() in REQUEST_NAMES else None)
+    for name, key in _KEY_OF_NAME.items()
+}
 _NO_HEADERS = """
     GATEWAY_INTERFACE PATH_INFO PATH_TRANSLATED QUERY_STRING RAW_URI REMOTE_ADDR REMOTE_HOST
     REMOTE_PORT REQUEST_METHOD REQUEST_URI SCRIPT_NAME SERVER_NAME SERVER_PORT SERVER_PROTOCOL
     SERVER_SOFTWARE wsgi.errors wsgi.file_wrapper wsgi.input wsgi.input_terminated
     wsgi.multiprocess wsgi.multithread wsgi.run_once wsgi.url_scheme wsgi.version
 """.split()
-_NAME_OF_KEY: dict[str, bytes | None] = {
+_FIELD_OF_NAME = dict(_COMMON_FIELDS)  # and rare ones
+# A name, and the pairs to send on for values; None for a key that is not that of a header.
+_FIELD_OF_KEY: dict[str, tuple[bytes, dict[str, tuple[bytes, bytes]] | None] | None] = {
     **dict.fromkeys(_NO_HEADERS),
-    **{key: name for name, key in _KEY_OF_NAME.items() if key != _HIDDEN},
-    "HTTP_PROXY": b"",  # some hosts copy the process's variables into the environ
-    "HTTP_CONTENT_TYPE": b"",
-    "HTTP_CONTENT_LENGTH": b"",
+    **{
+        key: (name, {} if name.decode() in REQUEST_NAMES else None)
+        for name, key in _KEY_OF_NAME.items()
+    },
+    "HTTP_PROXY": (b"", None),  # some hosts copy the process's variables into the environ
+    "HTTP_CONTENT_TYPE": (b"", None),
+    "HTTP_CONTENT_LENGTH": (b"", None),
 }
+del _FIELD_OF_KEY[_HIDDEN]
 
 # Not the tables themselves: in CPython 3.11, calling a method of an imported name is slow.
-key_of_common_name = _KEY_OF_NAME.get
-"""Returns the environ key of a header name; empty if it is hidden, None if it is rare."""
-name_of_common_key = _NAME_OF_KEY.get
-"""Returns the header name of an environ key; empty if it is hidden, None if the key is not that of
-a header. For a rare key it returns its second argument."""
+field_of_known_name = _FIELD_OF_NAME.get
+"""Returns the environ key of a header name, empty if it is hidden, and what is remembered of its
+values; None if the name is rare and not yet known."""
+field_of_common_key = _FIELD_OF_KEY.get
+"""Returns the header name of an environ key, empty if it is hidden, and what is remembered of its
+values; None if the key is not that of a header. For a rare key it returns its second argument."""
 
 
-@lru_cache(maxsize=1024)
-def key_of_rare_name(name: bytes) -> str:
-    """Return the environ key for a header name in any case, or `_HIDDEN`."""
+def field_of_rare_name(name: bytes) -> tuple[str, dict[bytes, str] | None]:
+    """Return the field of a header name in any case, and remember it unless the name is long."""
     lower = name.lower()
-    if lower in _KEY_OF_NAME:
-        return _KEY_OF_NAME[lower]
-    if not TOKEN.fullmatch(lower):
-        raise RequestError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
-    if b"_" in lower:
-        return _HIDDEN
-    return "HTTP_" + lower.decode("ascii").upper().replace("-", "_")
+    field = _COMMON_FIELDS.get(lower)
+    if field is None:
+        if not TOKEN.fullmatch(lower):
+            raise RequestError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
+        hidden = b"_" in lower
+        key = _HIDDEN if hidden else "HTTP_" + lower.decode("ascii").upper().replace("-", "_")
+        field = key, None
+    if type(name) is bytes and len(name) <= MAX_REMEMBERED:
+        if len(_FIELD_OF_NAME) >= _MAX_NAMES:
+            _FIELD_OF_NAME.clear()
+            _FIELD_OF_NAME.update(_COMMON_FIELDS)
+        _FIELD_OF_NAME[name] = field
+    return field
 
 
 @lru_cache(maxsize=1024)

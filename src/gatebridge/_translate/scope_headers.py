@@ -12,14 +12,15 @@ from gatebridge._translate.fields import (
     refuse_control_characters,
     with_length,
 )
-from gatebridge._translate.header_names import name_of_common_key, name_of_rare_key
+from gatebridge._translate.header_names import field_of_common_key, name_of_rare_key
+from gatebridge._translate.remembered import remember
 from gatebridge._translate.text import MAX_REMEMBERED, bytes_from_native
 from gatebridge.errors import HostError
 from gatebridge.types import WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
 
-_UNKNOWN = b"?"  # in place of the header name of an environ key
+_RARE: tuple[bytes, None] = b"?", None  # in place of the field of an environ key
 
 
 def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
@@ -37,7 +38,7 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
         for key, value in environ.items():
             if type(key) is not str:
                 raise HostError(repr(key)[:80], "a key that is not a str") from None
-            if name_of_common_key(key) or key[:5] == "HTTP_":
+            if field_of_common_key(key) or key[:5] == "HTTP_":
                 bytes_from_native(key, value)  # raises for the culprit
         raise  # pragma: no cover - the culprit is among the headers
     if environ.get("CONTENT_LENGTH"):
@@ -50,13 +51,24 @@ def headers_from_environ(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
     return headers
 
 
-def _headers_of(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
+def _headers_of(  # noqa: C901 - each call costs, on the path of every request
+    environ: WSGIEnvironment,
+) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
+    unchecked: list[bytes] = []
+    new_in: dict[str, tuple[bytes, bytes]] | None = None
+    new_value, new_item = "", (b"", b"")
     for key, value in environ.items():
-        name = name_of_common_key(key, _UNKNOWN)
-        if name is None:
+        field = field_of_common_key(key, _RARE)
+        if field is None:
             continue
-        if name is _UNKNOWN:
+        name, known = field
+        if known is not None and type(value) is str:
+            item = known.get(value)
+            if item is not None:
+                headers.append(item)
+                continue
+        elif field is _RARE:
             if key[:5] != "HTTP_":
                 continue
             short = len(key) <= MAX_REMEMBERED
@@ -66,8 +78,14 @@ def _headers_of(environ: WSGIEnvironment) -> list[tuple[bytes, bytes]]:
             continue
         raw = value.encode("latin-1").strip(b" \t")
         if raw or key[:5] == "HTTP_":  # an empty CONTENT_TYPE or CONTENT_LENGTH means absent
-            headers.append((name, raw))
-    together = b"".join([value for _, value in headers])
+            item = name, raw
+            headers.append(item)
+            unchecked.append(raw)
+            if known is not None and type(value) is str:
+                new_in, new_value, new_item = known, value, item
+    together = b"".join(unchecked)
     if LF in together or CR in together or NUL in together:
         refuse_control_characters(headers)
+    if new_in is not None:
+        remember(new_in, new_value, new_item)
     return headers
