@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import sys
+from collections.abc import Mapping
 from functools import lru_cache
+from io import BytesIO
+from operator import itemgetter
 from typing import Any
 
 from gatebridge._translate.environ_headers import add_headers
@@ -17,10 +19,42 @@ from gatebridge.errors import HostError
 from gatebridge.types import ErrorStream, InputStream, Scope, WSGIEnvironment
 
 _SERVER_SOFTWARE = f"gatebridge/{__version__}"
-_SERVER_PROTOCOLS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2.0", "3": "HTTP/3.0"}
+_SERVER_PROTOCOLS: dict[Any, str] = {
+    "1.0": "HTTP/1.0",
+    "1.1": "HTTP/1.1",
+    "2": "HTTP/2.0",
+    "3": "HTTP/3.0",
+}
+
+_MAX_TEMPLATES = 16  # a server has few addresses, and perhaps two schemes and three versions
+# In the template, so that a copy of it has room for them and for the headers.
+_SET_FOR_EACH = (
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REQUEST_URI",
+    "RAW_URI",
+    "wsgi.input",
+    "asgi.scope",
+)
+_PARTS = (
+    "method",
+    "path",
+    "scheme",
+    "raw_path",
+    "root_path",
+    "query_string",
+    "http_version",
+    "server",
+    "headers",
+    "client",
+)
+_parts = itemgetter(*_PARTS)
+_NO_HOST = "", ""
 
 
-def environ_from_scope(  # noqa: C901 - each call costs, on the path of every request
+def environ_from_scope(
     scope: Scope,
     *,
     body: InputStream | None = None,
@@ -54,65 +88,131 @@ def environ_from_scope(  # noqa: C901 - each call costs, on the path of every re
     Source: PEP 3333 "environ Variables"; ASGI HTTP 2.5 "HTTP Connection Scope" and "WSGI
     Compatibility"; RFC 3875 section 4.1.
     """
-    get = scope.get
-    method = get("method")
-    if type(method) is not str or not method:
-        method = _exact_method(method)
-    path = get("path")
-    if type(path) is not str:
-        path = exact_str("path", path)
-    scheme = get("scheme") or "http"
-    if type(scheme) is not str:
-        scheme = exact_str("scheme", scheme)
-    try:
-        script_name, path_info, target, host = environ_paths(
-            path, get("raw_path"), get("root_path") or "", method
-        )
-        query = (get("query_string") or b"").decode("latin-1")
-    except (TypeError, AttributeError) as exc:
-        raise _wrong_type(scope) from exc
-    if query:
-        target = f"{target}?{query}"
-    version: Any = get("http_version")
-    environ: WSGIEnvironment = {
-        "REQUEST_METHOD": method,
-        "SCRIPT_NAME": script_name,
-        "PATH_INFO": path_info,
-        "QUERY_STRING": query,
-        "REQUEST_URI": target,
-        "RAW_URI": target,
-        "SERVER_PROTOCOL": _SERVER_PROTOCOLS.get(version) or _protocol(version),
-        "SERVER_SOFTWARE": _SERVER_SOFTWARE,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scheme,
-        "wsgi.input": io.BytesIO() if body is None else body,
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr if errors is None else errors,
-        "wsgi.multithread": multithread,
-        "wsgi.multiprocess": multiprocess,
-        "wsgi.run_once": False,
-        "asgi.scope": scope,
-    }
-    add_headers(environ, get("headers") or (), duplicate_header_limit)
-    if host is not None:
-        environ["HTTP_HOST"] = host
-    _add_server(environ, get("server"), scheme)
-    client = get("client")
-    if client:
-        _add_client(environ, client)
-    if scheme == "https":
-        environ["HTTPS"] = "on"
-    extensions = get("extensions")
-    if extensions:
-        try:
-            tls = extensions.get("tls")
-            if tls:
-                add_tls(environ, tls)
-        except (TypeError, AttributeError) as exc:
-            raise HostError(
-                "extensions", "not a dict, or tls in it is not as its extension has it"
-            ) from exc
+    environ = _maker.environ_from(scope, duplicate_header_limit)
+    environ["wsgi.input"] = BytesIO() if body is None else body
+    environ["wsgi.errors"] = sys.stderr if errors is None else errors
+    environ["wsgi.multithread"] = multithread
+    environ["wsgi.multiprocess"] = multiprocess
     return environ
+
+
+class EnvironMaker:
+    """Makes the environs of one adapter: what they have in common is written once.
+
+    An environ begins as a copy of a template, which is remembered for each scheme, version and
+    server address.
+
+    Args:
+        constants: What each environ has, beside what this translation sets itself.
+        replacing: The same, in place of what a request has under these names.
+    """
+
+    __slots__ = ("_constants", "_replacing", "_templates")
+
+    def __init__(
+        self,
+        constants: Mapping[str, object],
+        replacing: Mapping[str, object] | None = None,
+    ) -> None:
+        self._constants = {
+            **dict.fromkeys(_SET_FOR_EACH, ""),
+            "SERVER_SOFTWARE": _SERVER_SOFTWARE,
+            "wsgi.version": (1, 0),
+            "wsgi.input_terminated": True,
+            "wsgi.run_once": False,
+            **constants,
+        }
+        self._replacing = replacing
+        self._templates: dict[object, WSGIEnvironment] = {}
+
+    def environ_from(  # noqa: C901, PLR0912 - each call costs, on the path of every request
+        self, scope: Scope, duplicate_header_limit: int | None = None
+    ) -> WSGIEnvironment:
+        """Translate a scope, like `environ_from_scope`; ``wsgi.input`` is left to be set."""
+        parts: tuple[Any, ...]
+        try:
+            parts = _parts(scope)
+        except (KeyError, TypeError):
+            parts = tuple([scope.get(key) for key in _PARTS])
+        method, path, scheme, raw_path, root_path, raw_query, version, server, headers, client = (
+            parts
+        )
+        if type(method) is not str or not method:
+            method = _exact_method(method)
+        if type(path) is not str:
+            path = exact_str("path", path)
+        if type(scheme) is not str or not scheme:
+            scheme = exact_str("scheme", scheme or "http")
+        try:
+            script_name, path_info, target, host = environ_paths(
+                path, raw_path, root_path or "", method
+            )
+            query = raw_query.decode("latin-1") if raw_query else ""
+        except (TypeError, AttributeError) as exc:
+            raise _wrong_type(scope) from exc
+        try:
+            name, port = server
+            template = self._templates.get((scheme, version, name, port))
+        except (TypeError, ValueError):  # None, or the server's error, to be reported in its turn
+            template = name = port = None
+        # Exact types, because True and 1.0 equal 1.
+        if template is None or not (type(port) is int and type(name) is type(version) is str):
+            template = self._new_template(scheme, version, name, port)
+        environ = template.copy()
+        environ["REQUEST_METHOD"] = method
+        environ["SCRIPT_NAME"] = script_name
+        environ["PATH_INFO"] = path_info
+        environ["QUERY_STRING"] = query
+        environ["REQUEST_URI"] = environ["RAW_URI"] = f"{target}?{query}" if query else target
+        environ["asgi.scope"] = scope
+        add_headers(environ, headers or (), duplicate_header_limit)
+        if host is not None:
+            environ["HTTP_HOST"] = host
+        host = environ.get("HTTP_HOST")
+        named = _NO_HOST
+        if host is not None:  # checked even if it is not used
+            named = (
+                split_host(host) if len(host) <= MAX_REMEMBERED else split_host.__wrapped__(host)
+            )
+        if "SERVER_NAME" not in environ:
+            _add_server(environ, server, scheme, named)
+        if client:
+            _add_client(environ, client)
+        extensions = scope.get("extensions")
+        if extensions:
+            _add_extensions(environ, extensions)
+        if self._replacing:
+            environ.update(self._replacing)
+        return environ
+
+    def _new_template(self, scheme: str, version: Any, name: Any, port: Any) -> WSGIEnvironment:  # noqa: ANN401
+        """Return an environ that lacks what differs between requests.
+
+        It has the server's name and port, and is remembered, unless these are unusual:
+        `_add_server` is for them.
+        """
+        template: WSGIEnvironment = {
+            **self._constants,
+            "SERVER_PROTOCOL": _SERVER_PROTOCOLS.get(version) or _protocol(version),
+            "wsgi.url_scheme": scheme,
+        }
+        if scheme == "https":
+            template["HTTPS"] = "on"
+        if (
+            type(version) is str
+            and type(name) is str
+            and type(port) is int
+            and name
+            and name.isascii()
+            and 0 <= port <= 65535
+        ):
+            template["SERVER_NAME"] = with_brackets(name)
+            template["SERVER_PORT"] = str(port)
+            if len(scheme) + len(version) + len(name) <= MAX_REMEMBERED:
+                if len(self._templates) >= _MAX_TEMPLATES:
+                    self._templates.clear()
+                self._templates[scheme, version, name, port] = template
+        return template
 
 
 def _wrong_type(scope: Scope) -> HostError:
@@ -139,30 +239,47 @@ def _protocol(version: object) -> str:
     return f"HTTP/{number}" if "." in number else f"HTTP/{number}.0"
 
 
-def _add_server(environ: WSGIEnvironment, server: Any, scheme: str) -> None:  # noqa: ANN401
+def _add_server(
+    environ: WSGIEnvironment,
+    server: Any,  # noqa: ANN401
+    scheme: str,
+    named: tuple[str, str],
+) -> None:
     """Add ``SERVER_NAME`` and ``SERVER_PORT``, which are never missing and never empty."""
-    host = environ.get("HTTP_HOST")
-    named_host = named_port = ""
-    if host is not None:
-        split = split_host if len(host) <= MAX_REMEMBERED else split_host.__wrapped__
-        named_host, named_port = split(host)
     name, port = _address("server", server) if server else (None, None)
     if name and port is not None:
         environ["SERVER_NAME"] = _server_name(name)
         environ["SERVER_PORT"] = str(port)
     else:  # unknown, or a unix socket, whose path is not a name
-        environ["SERVER_NAME"] = named_host or "localhost"
-        environ["SERVER_PORT"] = named_port or DEFAULT_PORTS.get(scheme, "80")
+        environ["SERVER_NAME"] = named[0] or "localhost"
+        environ["SERVER_PORT"] = named[1] or DEFAULT_PORTS.get(scheme, "80")
 
 
 def _add_client(environ: WSGIEnvironment, client: Any) -> None:  # noqa: ANN401
     """Add the known ``REMOTE_*`` variables; without a name lookup."""
-    host, port = _address("client", client)
+    try:
+        host, port = client
+    except (TypeError, ValueError):
+        host, port = _address("client", client)
+    if type(host) is not str and host:
+        host = exact_str("client", host)
     if host:
-        native = _remote_address if len(host) <= MAX_REMEMBERED else _remote_address.__wrapped__
-        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = native(host)
+        if not host.isascii() or "[" in host:
+            host = native_from_text("client", without_brackets(host))
+        environ["REMOTE_ADDR"] = environ["REMOTE_HOST"] = host
         if port:
             environ["REMOTE_PORT"] = str(port)
+
+
+def _add_extensions(environ: WSGIEnvironment, extensions: Any) -> None:  # noqa: ANN401
+    try:
+        tls = extensions.get("tls")
+        if tls:
+            add_tls(environ, tls)
+    except (TypeError, AttributeError) as exc:
+        raise HostError(
+            "extensions", "not a dict, or tls in it is not as its extension has it"
+        ) from exc
 
 
 def _address(key: str, address: Any) -> tuple[str, int | None]:  # noqa: ANN401
@@ -175,11 +292,9 @@ def _address(key: str, address: Any) -> tuple[str, int | None]:  # noqa: ANN401
     return host, port
 
 
+_maker = EnvironMaker({"wsgi.errors": None, "wsgi.multithread": True, "wsgi.multiprocess": True})
+
+
 @lru_cache(maxsize=256)
 def _server_name(host: str) -> str:
     return native_from_text("server", with_brackets(host))
-
-
-@lru_cache(maxsize=1024)
-def _remote_address(host: str) -> str:
-    return native_from_text("client", without_brackets(host))

@@ -13,7 +13,7 @@ from gatebridge._arguments import require_bool, require_int, require_mapping, re
 from gatebridge._concurrency.pool import PoolStatistics, WorkerPool
 from gatebridge._detect.interface import require_wsgi
 from gatebridge._lifespan.as_application import answer_lifespan
-from gatebridge._translate.environ import environ_from_scope
+from gatebridge._translate.environ import EnvironMaker
 from gatebridge._translate.text import request_line
 from gatebridge._wrong_server import for_asgi_servers
 from gatebridge._wsgi_on_asgi.errors_stream import WsgiErrors
@@ -136,18 +136,20 @@ class WsgiToAsgi:
             name=f"gatebridge-{name or _name_of(app)}",
         )
         self._numbers = f"{threads=}, {max_threads=}, {max_queue=}, {max_body_size=}"
-        self._multithread = max_threads > 1
-        self._multiprocess = multiprocess
         self._shutdown_timeout = shutdown_timeout
         self._duplicate_header_limit = duplicate_header_limit
         self._settings = Settings(
             self._pool, Notices(), window_bytes, max_body_size, spool_bodies, server_sends_files
         )
-        self._errors = WsgiErrors(errors)
-        self._extra_environ = {
-            "wsgi.file_wrapper": FileWrapper,
-            **_checked_environ(environ or {}),
-        }
+        self._environ_from = EnvironMaker(
+            {
+                "wsgi.errors": WsgiErrors(errors),
+                "wsgi.multithread": max_threads > 1,
+                "wsgi.multiprocess": multiprocess,
+                "wsgi.file_wrapper": FileWrapper,
+            },
+            replacing=_checked_environ(environ or {}),
+        ).environ_from
 
     def __repr__(self) -> str:
         return f"{type(self).__qualname__}({self.app!r}, {self._numbers})"
@@ -165,13 +167,7 @@ class WsgiToAsgi:
         kind = scope.get("type")
         if kind == "http":
             try:
-                environ = environ_from_scope(
-                    scope,
-                    errors=self._errors,
-                    multithread=self._multithread,
-                    multiprocess=self._multiprocess,
-                    duplicate_header_limit=self._duplicate_header_limit,
-                )
+                environ = self._environ_from(scope, self._duplicate_header_limit)
             except RequestError as exc:
                 await send_refusal(scope, send, exc.status, str(exc))
                 return
@@ -179,7 +175,6 @@ class WsgiToAsgi:
                 request = request_line(scope.get("method"), scope.get("path"))
                 _logger.info("%s: HostError before the application was called", request)
                 raise
-            environ.update(self._extra_environ)
             settings = self._settings
             await AsgiRequest(self.app, environ, scope, receive, send, settings).run(environ)
         elif kind == "lifespan":
