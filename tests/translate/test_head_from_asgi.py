@@ -103,7 +103,7 @@ def test_headers_are_an_exact_list_of_exact_tuples_of_exact_strings() -> None:
 @pytest.mark.clause("A-HTTP-18", "W-SR-05")
 @pytest.mark.parametrize("headers", [[], (), iter(())])
 def test_no_headers_are_an_empty_list(headers: Any) -> None:
-    assert head_from_asgi(200, headers) == ("200 OK", [], None)
+    assert head_from_asgi(200, headers) == ("200 OK", [], None, 200)
 
 
 @pytest.mark.clause("A-HTTP-18", "W-SR-05")
@@ -259,8 +259,8 @@ def test_the_headers_of_an_event_stream_are_no_error() -> None:
 @pytest.mark.parametrize("name", [b"transfer-encoding", b"Transfer-Encoding"])
 def test_a_transfer_coding_is_ignored(name: bytes) -> None:
     head = head_from_asgi(200, [(name, b"chunked"), (b"content-length", b"5")])
-    assert head == ("200 OK", [("content-length", "5")], 5)
-    assert head_from_asgi(200, [(name, b"chunked")]) == ("200 OK", [], None)
+    assert head == ("200 OK", [("content-length", "5")], 5, 200)
+    assert head_from_asgi(200, [(name, b"chunked")]) == ("200 OK", [], None, 200)
 
 
 @pytest.mark.clause("H-HOP-04", "H-HOP-01")
@@ -344,7 +344,7 @@ def test_lengths_that_differ_are_the_applications_error(values: list[bytes]) -> 
 @pytest.mark.parametrize("name", [b"content-length", b"Content-Length"])
 def test_204_has_no_length(name: bytes) -> None:
     head = head_from_asgi(204, [(b"x-a", b"1"), (name, b"5"), (name, b"5")])
-    assert head == ("204 No Content", [("x-a", "1")], None)
+    assert head == ("204 No Content", [("x-a", "1")], None, 204)
 
 
 @pytest.mark.clause("H-STAT-05")

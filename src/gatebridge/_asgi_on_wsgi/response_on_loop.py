@@ -234,7 +234,7 @@ class Response:
             del error  # no cycle through the traceback's frames
 
     def _length_after(self, head: WsgiHead) -> BodyLength:
-        return length_of_body(head.length, int(head.status[:3]), self._method)
+        return length_of_body(head.length, head.code, self._method)
 
     def _ignore(self, kind: str, message: Message) -> None:
         if self._file is _FILE_SENT and kind in ("http.response.body", "http.response.pathsend"):

@@ -19,11 +19,18 @@ from gatebridge._translate.fields import (
     sent_length,
     with_length,
 )
+from gatebridge._translate.remembered import RESPONSE_NAMES, remember
 from gatebridge.errors import AsgiAppError
 
 _logger = logging.getLogger("gatebridge")
 
 _BYTES_LIKE = (bytes, bytearray, memoryview)
+
+# What values were translated to, by names in their usual spellings.
+_KNOWN: dict[bytes, dict[bytes, tuple[str, str]]] = {
+    spelling.encode(): {} for name in RESPONSE_NAMES for spelling in (name, name.title())
+}
+_known_of_name = _KNOWN.get
 
 _DROPPED = {"status", *(name.decode("ascii") for name in HOP_BY_HOP)}
 _CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # except HTAB, which HTTP allows inside
@@ -37,14 +44,18 @@ class WsgiHead(NamedTuple):
         status: The status line.
         headers: Names and trimmed values, in the application's order.
         length: The declared Content-Length in bytes, or None.
+        code: The number in ``status``.
     """
 
     status: str
     headers: list[tuple[str, str]]
     length: int | None
+    code: int
 
 
-def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
+def head_from_asgi(  # noqa: C901, PLR0912 - each call costs, on the path of every response
+    status: object, headers: Iterable[Any]
+) -> WsgiHead:
     """Check and translate status and headers of ``http.response.start``.
 
     Hop-by-hop headers are dropped, as are the fields that ``Connection`` names, and ``Status``,
@@ -64,14 +75,29 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
     lengths: list[bytes] = []
     dropped: set[str] = set()
     connection: list[str] = []
-    for item in _pairs(headers):
-        name, value = _pair(item)
-        native, lower = _wsgi_name(name)
-        text = value.decode("latin-1")
-        if text.isprintable():  # nearly every value
-            text = text.strip(" ")
-        else:
-            text = asgi_header_value(native, value).decode("latin-1")
+    new_in: dict[bytes, tuple[str, str]] | None = None
+    new_value, new_pair = b"", ("", "")
+    try:
+        items = list(headers)
+    except TypeError:
+        raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
+    for item in items:
+        try:
+            name, value = item
+        except (TypeError, ValueError):
+            name = value = None
+        if type(name) is not bytes or type(value) is not bytes:
+            name, value = _bytes_of(item, name, value)
+        known = _known_of_name(name)
+        if known is not None:  # never a field of those below
+            pair = known.get(value)
+            if pair is None:
+                pair = _translated(name, value)
+                new_in, new_value, new_pair = known, value, pair
+            kept.append(pair)
+            continue
+        native, text = pair = _translated(name, value)
+        lower = native.lower()
         if lower == "content-length":
             lengths.append(text.encode("latin-1"))
             if len(lengths) > 1:
@@ -80,7 +106,9 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
             dropped.add(lower)
             if lower == "connection":
                 connection.append(text)
-        kept.append((native, text))
+        kept.append(pair)
+    if new_in is not None:
+        remember(new_in, new_value, new_pair)
     if dropped:
         kept = _without(dropped | governed_fields(connection), kept)
     length: str | None = None
@@ -90,7 +118,7 @@ def head_from_asgi(status: object, headers: Iterable[Any]) -> WsgiHead:
         if lengths != [raw] or code == 205:
             kept = with_length(kept, "content-length", length, at_the_end=code == 205)
     reason = _REASONS.get(code) or f"{code} Unknown"
-    return WsgiHead(reason, kept, None if length is None else int(length))
+    return WsgiHead(reason, kept, None if length is None else int(length), code)
 
 
 def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -99,13 +127,20 @@ def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str,
     return [item for item in headers if item[0].lower() not in names]
 
 
+def _translated(name: bytes, value: bytes) -> tuple[str, str]:
+    native = _wsgi_name(name)
+    text = value.decode("latin-1")
+    if text.isprintable():  # nearly every value
+        return native, text.strip(" ")
+    return native, asgi_header_value(native, value).decode("latin-1")
+
+
 @lru_cache(maxsize=512)
-def _wsgi_name(name: bytes) -> tuple[str, str]:
-    """Return a header's name unchanged, and in lower case."""
+def _wsgi_name(name: bytes) -> str:
+    """Return a header's name unchanged."""
     if not TOKEN.fullmatch(name):
         raise AsgiAppError(repr(name[:80]), "not a valid header name (RFC 9110 section 5.1)")
-    native = name.decode("ascii")
-    return native, native.lower()
+    return name.decode("ascii")
 
 
 def _checked_code(status: object) -> int:
@@ -117,22 +152,12 @@ def _checked_code(status: object) -> int:
     return int(status)
 
 
-def _pairs(headers: Iterable[Any]) -> list[Any]:
+def _bytes_of(item: object, name: object, value: object) -> tuple[bytes, bytes]:
     try:
-        return list(headers)
-    except TypeError:
-        raise AsgiAppError("headers", f"not iterable: {type(headers).__name__}") from None
-
-
-def _pair(item: Any) -> tuple[bytes, bytes]:  # noqa: ANN401 - the application may send anything
-    try:
-        name, value = item
-        if type(name) is bytes and type(value) is bytes:
-            return name, value
         if isinstance(name, _BYTES_LIKE) and isinstance(value, _BYTES_LIKE):
             return bytes(cast("bytes", name)), bytes(cast("bytes", value))
-    except (TypeError, ValueError):
-        pass
+    except ValueError:
+        pass  # such as of a released memoryview
     raise AsgiAppError("headers", f"not a pair of bytes: {item!r:.80}")
 
 

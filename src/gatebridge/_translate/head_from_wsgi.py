@@ -18,9 +18,16 @@ from gatebridge._translate.fields import (
     sent_length,
     with_length,
 )
+from gatebridge._translate.remembered import RESPONSE_NAMES, remember
 from gatebridge.errors import WsgiAppError
 
 _NOT_JUST_PASSED = HOP_BY_HOP | {b"content-length"}
+
+# What values were translated to, by names in their usual spellings.
+_KNOWN: dict[str, dict[str, tuple[bytes, bytes]]] = {
+    spelling: {} for name in RESPONSE_NAMES for spelling in (name, name.title())
+}
+_known_of_name = _KNOWN.get
 
 _STATUS = re.compile(r"([2-9][0-9]{2})(?: [ -~\x80-\xff]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -45,7 +52,7 @@ class ResponseHead(NamedTuple):
     closes: bool = False
 
 
-def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every response
+def head_from_wsgi(  # noqa: C901, PLR0912 - each call costs, on the path of every response
     status: object, headers: object
 ) -> ResponseHead:
     """Check and translate the arguments of ``start_response``.
@@ -65,12 +72,22 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
     translated: list[tuple[bytes, bytes]] = []
     lengths: list[bytes] = []
     hop_by_hop: list[tuple[bytes, bytes]] = []
+    new_in: dict[str, tuple[bytes, bytes]] | None = None
+    new_value, new_pair = "", (b"", b"")
     for item in cast("list[tuple[str, str]]", headers):
         if type(item) is not tuple or len(item) != 2:
             raise WsgiAppError("headers", f"not a tuple of name and value: {item!r:.80}")
         name, value = item
         if type(name) is not str:
             raise WsgiAppError("headers", f"a name not of type str: {name!r:.80}")
+        known = _known_of_name(name)
+        if known is not None and type(value) is str:  # never a field of those below
+            pair = known.get(value)
+            if pair is None:
+                pair = _asgi_name(name), header_value(name, value)
+                new_in, new_value, new_pair = known, value, pair
+            translated.append(pair)
+            continue
         raw_name, raw_value = _asgi_name(name), header_value(name, value)
         if raw_name in _NOT_JUST_PASSED:
             if raw_name in HOP_BY_HOP:
@@ -80,6 +97,8 @@ def head_from_wsgi(  # noqa: C901 - each call costs, on the path of every respon
             if len(lengths) > 1:
                 continue
         translated.append((raw_name, raw_value))
+    if new_in is not None:
+        remember(new_in, new_value, new_pair)
     length: bytes | None = None
     if lengths or code == 205:
         length = sent_length(code, lengths, WsgiAppError)
