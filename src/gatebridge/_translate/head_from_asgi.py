@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple, cast
@@ -51,6 +51,9 @@ class WsgiHead(NamedTuple):
     headers: list[tuple[str, str]]
     length: int | None
     code: int
+
+
+_new_tuple: Callable[..., WsgiHead] = tuple[object, ...].__new__
 
 
 def head_from_asgi(  # noqa: C901, PLR0912 - each call costs, on the path of every response
@@ -118,7 +121,8 @@ def head_from_asgi(  # noqa: C901, PLR0912 - each call costs, on the path of eve
         if lengths != [raw] or code == 205:
             kept = with_length(kept, "content-length", length, at_the_end=code == 205)
     reason = _REASONS.get(code) or f"{code} Unknown"
-    return WsgiHead(reason, kept, None if length is None else int(length), code)
+    number = None if length is None else int(length)
+    return _new_tuple(WsgiHead, (reason, kept, number, code))  # like WsgiHead(...), in less time
 
 
 def _without(names: set[str], headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
