@@ -25,7 +25,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from gatebridge._concurrency.daemon_thread import DaemonThread
@@ -109,9 +108,13 @@ class WorkerPool:
         self._closed: object | None = None  # the latest closing, unless the pool was opened since
         self._users = 0  # users that opened it and have not left
         self._backlog: OrderedDict[Job, None] = OrderedDict()  # jobs without a place
-        # Jobs with a place. All threads wait at one queue: a burst of short jobs is run by the
-        # first thread that wakes up, and does not wake as many threads as there are jobs.
-        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        # Jobs with a place, for the next thread that comes; and the bells of those that wait for
+        # one. The latest is woken first: what it used last is still in the processor's caches. Only
+        # one is on its way at a time, and wakes the next if it finds more than one job: a burst of
+        # short jobs is run by the first, and does not wake as many threads as there are jobs.
+        self._inbox: deque[Job] = deque()
+        self._idle: list[threading.Lock] = []
+        self._waking = False
 
     def submit(self, job: Job) -> bool:
         """Run ``job`` in a thread. Never waits.
@@ -242,8 +245,8 @@ class WorkerPool:
 
     def _refuse_jobs(self) -> object:
         self._closed = closing = object()
-        for _ in range(self._free):  # busy threads check after their job
-            self._inbox.put(None)
+        while self._idle:  # busy threads check after their job
+            self._idle.pop().release()
         return closing
 
     def _jobs(self) -> list[Job]:
@@ -258,7 +261,7 @@ class WorkerPool:
         if self._free > 0 and self._running < self._limit:  # like _place, at less cost
             self._free -= 1
             self._running += 1
-            self._inbox.put(job)
+            self._put(job)
             return True
         self._require_room()
         if not self._has_place():
@@ -305,8 +308,18 @@ class WorkerPool:
             return False
         self._free -= 1
         self._running += 1
-        self._inbox.put(job)
+        self._put(job)
         return True
+
+    def _put(self, job: Job) -> None:
+        self._inbox.append(job)
+        if self._idle and not self._waking:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake the thread that has waited for the shortest time."""
+        self._waking = True
+        self._idle.pop().release()
 
     def _start_thread(self) -> bool:
         self._started += 1
@@ -328,24 +341,26 @@ class WorkerPool:
 
     def _work(self) -> None:
         me = threading.current_thread()
+        bell = threading.Lock()  # released to wake this thread
+        bell.acquire()
         with self._lock:
             if me not in self._threads:  # its start was interrupted
                 self._threads[me] = None
                 self._free += 1
         self._do_deferred()
-        while (job := self._next_job(me)) is not None:
+        while (job := self._next_job(me, bell)) is not None:
             while job is not None:
                 job = self._do(me, job)
 
     def _do(self, me: threading.Thread, job: Job) -> Job | None:
-        """Run a job; return the next one if one waits for its place."""
+        """Run a job; return the next one if one waits."""
         self._threads[me] = job
         notify = None
         try:
             notify = job()
         except BaseException:
             _logger.exception("a worker thread failed at %s", job)
-        following = self._next_in_backlog(me)
+        following = self._after_job(me)
         try:
             if notify is not None:
                 notify()
@@ -353,26 +368,8 @@ class WorkerPool:
             _logger.exception("a worker thread failed after %s", job)
         return following
 
-    def _next_job(self, me: threading.Thread) -> Job | None:
-        """Wait for a job; None if this thread must end."""
-        while True:
-            try:
-                job = self._inbox.get(timeout=self._idle_timeout)
-            except Empty:
-                job = None
-            if job is not None:
-                return job
-            with self._lock:
-                ends = self._free > 0  # otherwise a job was placed just as the time ran out
-                if ends:
-                    self._free -= 1
-                    del self._threads[me]
-            self._do_deferred()
-            if ends:
-                return None
-
-    def _next_in_backlog(self, me: threading.Thread) -> Job | None:
-        """Return the next job for this thread's place; give up the place if no job waits."""
+    def _after_job(self, me: threading.Thread) -> Job | None:
+        """Return a job for this thread's place, or for this thread if it gives up the place."""
         following = None
         with self._lock:
             if self._backlog and self._running <= self._limit:
@@ -381,11 +378,46 @@ class WorkerPool:
                 self._threads[me] = None  # an idle thread keeps nothing of its last job alive
                 self._running -= 1
                 self._free += 1
-                if self._closed is not None:
-                    self._inbox.put(None)
+                following = self._take()
         if self._deferred:
             self._do_deferred()
         return following
+
+    def _next_job(self, me: threading.Thread, bell: threading.Lock) -> Job | None:
+        """Wait for a job; None if this thread must end."""
+        rang = timed_out = False
+        while True:
+            with self._lock:
+                if rang:
+                    self._waking = False
+                job = self._take()
+                ends = job is None and (timed_out or self._closed is not None)
+                if ends:
+                    self._free -= 1
+                    del self._threads[me]
+                elif job is None:
+                    self._idle.append(bell)
+            if self._deferred:
+                self._do_deferred()
+            if job is not None or ends:
+                return job
+            rang = bell.acquire(timeout=self._idle_timeout)
+            if not rang:
+                with self._lock:
+                    timed_out = bell in self._idle
+                    if timed_out:
+                        self._idle.remove(bell)
+                    else:  # it was rung just as the time ran out
+                        rang = bell.acquire()
+
+    def _take(self) -> Job | None:
+        """Return the next job with a place, if there is one; with the lock held."""
+        if not self._inbox:
+            return None
+        job = self._inbox.popleft()
+        if self._inbox and self._idle and not self._waking:
+            self._wake()
+        return job
 
     def stall(self) -> None:
         """Give up the place of the calling worker, which is about to wait for its client."""
