@@ -41,6 +41,32 @@ def generator(environ: Environ, start_response: Any) -> Iterator[bytes]:
     yield b"b"
 
 
+class Framework:
+    """What most frameworks return: an iterator that has to be closed."""
+
+    def __init__(self, *blocks: bytes, fails: bool = False) -> None:
+        self.blocks = iter(blocks)
+        self.fails = fails
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self.blocks)
+
+    def close(self) -> None:
+        if self.fails:
+            raise ValueError("close")
+
+
+def framework(*blocks: bytes, length: str = "1", fails: bool = False) -> Any:
+    def app(environ: Environ, start_response: Any) -> Framework:
+        start_response("200 OK", [TEXT, ("Content-Length", length)])
+        return Framework(*blocks, fails=fails)
+
+    return app
+
+
 def failing_generator(environ: Environ, start_response: Any) -> Iterator[bytes]:
     start_response("200 OK", [TEXT])
     yield b"a"
@@ -110,6 +136,12 @@ CASES: dict[str, Any] = {
     "starts twice": twice,
     "writes": writes,
     "echoes": echoes,
+    "framework": framework(b"a"),
+    "framework, HEAD or empty": framework(length="0"),
+    "framework, surplus": framework(b"a", b"b"),
+    "framework, too short": framework(b"a", length="2"),
+    "framework, two blocks": framework(b"a", b"b", length="2"),
+    "framework, failing close": framework(b"a", fails=True),
     "generator": generator,
     "failing generator": failing_generator,
     "failing close": closing,

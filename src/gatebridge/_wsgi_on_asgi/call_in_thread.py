@@ -57,8 +57,8 @@ class WsgiCall(ABC):
 
     Attributes:
         stage: How far the response has come.
-        whole: The messages of a response that was complete at once, left to be sent with the end of
-            the call.
+        whole: The messages of a response that was complete at once, until they are sent; None
+            for any other response.
         close_error: What ``close()`` of an iterable raised that had failed already.
     """
 
@@ -85,7 +85,15 @@ class WsgiCall(ABC):
         self._length: BodyLength = UNKNOWN
         self.stage = NO_HEAD
         self.close_error: BaseException | None = None
-        self.whole: tuple[HTTPSendMessage, ...] = ()
+        self.whole: Sequence[HTTPSendMessage] | None = None
+
+    @abstractmethod
+    def send_whole(self, messages: Sequence[HTTPSendMessage]) -> None:
+        """Send a response that is complete at once, before the end of the call.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+        """
 
     @abstractmethod
     def open_channel(self) -> ResponseChannel:
@@ -233,7 +241,12 @@ class WsgiCall(ABC):
 
     def _put(self, start: HTTPResponseStartMessage | None, block: bytes, step: Step) -> None:
         self._advance(step)
-        self.open_channel().put(block, start=start, last=step is END)
+        if start is not None and step is END:
+            self.send_whole(
+                (start, {"type": "http.response.body", "body": block, "more_body": False})
+            )
+        else:
+            self.open_channel().put(block, start=start, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""

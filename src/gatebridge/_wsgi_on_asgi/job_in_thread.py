@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 
 from gatebridge._concurrency.loop_handle import LoopHandle
@@ -20,7 +20,7 @@ from gatebridge._wsgi_on_asgi.response_channel import ResponseChannel
 from gatebridge._wsgi_on_asgi.settings import Settings
 from gatebridge._wsgi_on_asgi.spool import spool
 from gatebridge.errors import WsgiAppError
-from gatebridge.types import Scope, WSGIApplication, WSGIEnvironment
+from gatebridge.types import HTTPSendMessage, Scope, WSGIApplication, WSGIEnvironment
 
 _logger = logging.getLogger("gatebridge")
 
@@ -110,11 +110,35 @@ class WorkerJob(WsgiCall):
                 channel = self.channel = ResponseChannel(
                     settings.window_bytes, self._lock, self._sends.set_soon, settings.pool.waiting
                 )
+                if self.whole is not None:
+                    channel.put_whole(self.whole)
+                    channel.delivered = not self.whole
+                    self.whole = ()
                 if self.done:
-                    channel.worker_done(self.whole)
+                    channel.worker_done()
                 if self.ended:
                     channel.call_ended()
             return channel
+
+    def send_whole(self, messages: Sequence[HTTPSendMessage]) -> None:
+        """Hand over a whole response now: ``close()`` may take long, and the client not wait."""
+        with self._lock:
+            channel = self.channel
+            if channel is None:
+                self.whole = messages
+        if channel is not None:
+            channel.put_whole(messages)
+        elif not self._loop.call_soon(self._sends.set):
+            self.open_channel().loop_ended()
+
+    def take_whole(self) -> Sequence[HTTPSendMessage]:
+        """Return the messages of a whole response, once, unless they go through the channel."""
+        with self._lock:
+            messages = self.whole
+            if not messages or self.channel is not None:
+                return ()
+            self.whole = ()
+            return messages
 
     def watched_channel(self) -> ResponseChannel:
         """Return the channel, which from now on notices a departure as soon as it can."""
@@ -188,7 +212,7 @@ class WorkerJob(WsgiCall):
         if channel is None:
             lost = not self._loop.call_soon(self._sends.set)
         else:
-            channel.worker_done(self.whole)
+            channel.worker_done(self.whole or ())
             lost = channel.client is LOST
         if lost and not self.ended:
             _logger.info("%s: the event loop has ended", self)

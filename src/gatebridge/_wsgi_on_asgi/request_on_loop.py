@@ -141,15 +141,15 @@ class AsgiRequest:
                     await self._sends.wait(
                         _UNWATCHED_QUEUED_SECONDS if self._queued else _UNWATCHED_SECONDS
                     )
-                if job.done and job.channel is None:
-                    # The short way, in which nothing is shared with the worker any more.
-                    messages, job.whole = job.whole, ()
+                if whole := job.take_whole():  # the short way
                     try:
-                        for message in messages:
+                        for message in whole:
                             await self._send(message)
                     except Exception as exc:  # noqa: BLE001 - raised below
                         self._send_failed(exc)
-                else:
+                    while not job.done and job.channel is None:  # the worker is in close()
+                        await self._sends.wait()
+                if not job.done or job.channel is not None:
                     await self._send_as_it_comes()
                 if job.errors or job.channel is not None:
                     await self._conclude()

@@ -123,6 +123,20 @@ class ResponseChannel:
         """
         self._put(start, block, WHOLE if last else PART, ends=last)
 
+    def put_whole(self, messages: Sequence[HTTPSendMessage]) -> None:
+        """Add a whole response. This does not wait.
+
+        Raises:
+            ClientDisconnected: The client is gone.
+        """
+        with self._lock:
+            self._require_open()
+            self._messages.extend(messages)
+            self.progress = WHOLE
+            must_wake = self._must_wake()
+        if must_wake and not self._wake():
+            self.loop_ended()
+
     def put_hint(self, message: HTTPSendMessage) -> None:
         """Add a message that goes before the start; drop it if it comes too late for that.
 
