@@ -114,9 +114,11 @@ class AsyncioHandle(LoopHandle):
 
     def start_task(self, function: AsyncFunction, context: Context) -> Callable[[], object]:
         loop: asyncio.AbstractEventLoop = self.loop
-        if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-            # The task runs at once up to its first wait, which saves a turn of the loop.
-            return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
+        if sys.version_info >= (3, 11) and loop.get_task_factory() is None:
+            if sys.version_info >= (3, 12):
+                # The task runs at once up to its first wait, which saves a turn of the loop.
+                return asyncio.Task(function(), loop=loop, context=context, eager_start=True).cancel
+            return asyncio.Task(function(), loop=loop, context=context).cancel
         return context.run(loop.create_task, function()).cancel
 
     def _has_run(self, callback: Callable[[], None], refusal: RuntimeError) -> bool:  # noqa: ARG002 - a closed loop runs none
