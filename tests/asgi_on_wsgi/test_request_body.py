@@ -180,7 +180,8 @@ def test_the_body_is_read_while_the_response_is_taken(adapt: Adapt) -> None:
 
 
 @pytest.mark.clause("A-HTTP-16", "A-HTTP-32")
-def test_the_body_is_never_given_twice(adapt: Adapt) -> None:
+@pytest.mark.parametrize("pieces", [[b"a", b"b"], [b"ab"]], ids=["two pieces", "one piece"])
+def test_the_body_is_never_given_twice(adapt: Adapt, pieces: list[bytes]) -> None:
     """After it `receive` waits, until the response is complete."""
     order: list[str] = []
     gate = Gate()
@@ -196,11 +197,12 @@ def test_the_body_is_never_given_twice(adapt: Adapt) -> None:
             group.start_soon(watch)
             await anyio.wait_all_tasks_blocked()
             await gate()
-            await send(start())
-            await send(body(b"a", more=True))
+            await send(start(200, (b"content-length", b"2")))
+            for piece in pieces[:-1]:
+                await send(body(piece, more=True))
             await anyio.wait_all_tasks_blocked()
             order.append("complete")
-            await send(body(b"b"))
+            await send(body(pieces[-1]))
 
     adapter = adapt(app)
     with Host(b"x", method="POST").serve_in_thread(adapter) as served:

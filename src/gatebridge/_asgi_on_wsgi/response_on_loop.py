@@ -14,6 +14,8 @@ from gatebridge._protocol.length import (
     NO_CONTENT,
     UNKNOWN,
     BodyLength,
+    DeclaredLength,
+    has_content,
     length_of_body,
     wrong_length,
 )
@@ -51,6 +53,8 @@ class _File(Enum):
 
 
 _FILE_NONE, _FILE_ASKED, _FILE_SENT = _File
+
+_REACHED = DeclaredLength(0)  # of a body that is whole
 
 
 class Response:
@@ -135,7 +139,7 @@ class Response:
             if self.stage is not NO_HEAD:
                 raise _out_of_order(kind, self.stage, GIVE_HEAD)
             self.head = head_of(message)
-            self._step(GIVE_HEAD, kind)
+            self.stage = HEAD
             if self.head_wanted:
                 self.tasks.put(HeadSent())
             if message.get("trailers"):
@@ -172,7 +176,16 @@ class Response:
         head = self.head
         if head is None:
             raise _out_of_order(kind, self.stage, step)
-        length = self._length_after(head)
+        code = int(head.status[:3])
+        if step is END and head.length == len(body) and has_content(code, self._method):
+            # The fast path of a response in one piece: what follows would find no fault in it.
+            self._length = _REACHED
+            self.stage = COMPLETE
+            if self._changed:
+                self.wake()
+            self.tasks.put(Begin(head, body, more=False))
+            return
+        length = length_of_body(head.length, code, self._method)
         if length is NO_CONTENT:
             body, step = b"", END
         elif length is not UNKNOWN:
