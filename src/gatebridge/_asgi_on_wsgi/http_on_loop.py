@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from queue import SimpleQueue
@@ -62,7 +61,7 @@ class HttpCall(Call):
             window_bytes,
         )
         super().__init__(app, scope, response, portal, ended)
-        self._parts = deque(() if part is None else (part,))
+        self._parts: list[Part] = [] if part is None else [part]
         self._body = _MORE
 
     def _call_app(self) -> Any:  # noqa: ANN401 - as its base class
@@ -73,7 +72,7 @@ class HttpCall(Call):
         response = self.response
         while response.stage is not COMPLETE and response.client is HERE:
             if self._parts:
-                part, more = self._parts.popleft()
+                part, more = self._parts.pop(0)
                 if not more:
                     self._body = _RECEIVED
                 return {"type": "http.request", "body": part, "more_body": more}

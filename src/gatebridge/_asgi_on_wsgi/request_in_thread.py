@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
@@ -49,6 +48,8 @@ class _Phase(Enum):
 
 _UNBEGUN, _BEGUN, _OVER = _Phase
 
+_GIVEN = (Begin, bytes)  # tasks that are for the server as they are
+
 
 class WsgiRequest:
     """The server's thread at one request, and the iterable that it gives to the server.
@@ -81,7 +82,7 @@ class WsgiRequest:
         self._deliver = deliver
         self._environ = environ
         self._timeout = timeout
-        self._ahead: deque[Task | BufferedReader] = deque()  # taken before they were asked for
+        self._ahead: list[Task | BufferedReader] = []  # taken before they were asked for
         self._refusal: RequestBodyError | None = None  # 413, whatever the application makes of it
         self._reported = False  # the call has logged the error that is raised here
         self._phase = _UNBEGUN
@@ -126,7 +127,7 @@ class WsgiRequest:
         if not more:
             self._phase = _OVER
             return [body] if body else []
-        self._ahead.appendleft(body)  # also an empty one, at which servers send the headers
+        self._ahead.insert(0, body)  # also an empty one, at which servers send the headers
         return self
 
     def __iter__(self) -> Iterator[bytes]:
@@ -193,13 +194,14 @@ class WsgiRequest:
 
     def __del__(self) -> None:
         """Like `close`, for servers that forget it."""
-        self.close()
+        if self._phase is not _OVER:  # seldom, and so not a call for each request
+            self.close()
 
     def _next(self) -> Begin | bytes | None:
         """Do what the call wants until there is something for the server; None is the end."""
         while True:
-            task = self._ahead.popleft() if self._ahead else self._take()
-            if task is None or isinstance(task, (bytes, Begin)):
+            task = self._ahead.pop(0) if self._ahead else self._take()
+            if task is None or isinstance(task, _GIVEN):
                 return task
             if isinstance(task, BaseException):
                 self._reported = not isinstance(task, UnavailableError)
