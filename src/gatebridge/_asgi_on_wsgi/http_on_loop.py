@@ -62,6 +62,7 @@ class HttpCall(Call):
         )
         super().__init__(app, scope, response, portal, ended)
         self._parts: list[Part] = [] if part is None else [part]
+        self._received = 0  # number of parts that the application has received
         self._body = _MORE
 
     def _call_app(self) -> Any:  # noqa: ANN401 - as its base class
@@ -73,6 +74,7 @@ class HttpCall(Call):
         while response.stage is not COMPLETE and response.client is HERE:
             if self._parts:
                 part, more = self._parts.pop(0)
+                self._received += 1
                 if not more:
                     self._body = _RECEIVED
                 return {"type": "http.request", "body": part, "more_body": more}
@@ -80,7 +82,7 @@ class HttpCall(Call):
                 break
             if self._body is _MORE:
                 self._body = _ASKED
-                response.tasks.put(ReadPart())
+                response.tasks.put(ReadPart(self._received + 1))
             await response.change()
         response.tell()
         return {"type": "http.disconnect"}

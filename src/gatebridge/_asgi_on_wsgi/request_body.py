@@ -22,6 +22,10 @@ class RequestMessages:
         scope: Made of it.
         max_body_size: The largest body in bytes, None for any.
 
+    Attributes:
+        over: Whether all of the body was read.
+        parts: Number of messages that were read.
+
     Raises:
         RequestError: 411 for a body whose end cannot be known, 413 for a declared length over the
             limit.
@@ -35,6 +39,7 @@ class RequestMessages:
         "_limit",
         "_read_bytes",
         "over",
+        "parts",
     )
 
     def __init__(
@@ -42,7 +47,8 @@ class RequestMessages:
     ) -> None:
         self._input: InputStream | None = environ.get("wsgi.input")
         self._read_bytes = 0
-        self._error: Exception | None = None  # of `read_early`, for the next `read`
+        self.parts = 0
+        self._error: Exception | None = None  # found early, for the next `read`
         self._limit = max_body_size
         self._length: int | None = None  # unknown
         coded = "HTTP_TRANSFER_ENCODING" in environ
@@ -90,7 +96,10 @@ class RequestMessages:
                 self._error = exc
                 break
             parts.append(part)
-        return (b"".join(parts), more) if parts else None
+        if not parts:
+            return None
+        self.parts = 1
+        return b"".join(parts), more
 
     def read(self) -> tuple[bytes, bool]:
         """Return the next message's body and whether more follows. Blocks.
@@ -104,11 +113,22 @@ class RequestMessages:
         """
         error, self._error = self._error, None
         if error is None:
-            return self._read()
+            part = self._read()
+            self.parts += 1
+            return part
         try:
             raise error
         finally:
             del error  # no cycle through the traceback's frames
+
+    def read_ahead(self) -> tuple[bytes, bool] | None:
+        """Like `read`, but return None for an error, which the next `read` raises."""
+        if self._error is None:
+            try:
+                return self.read()
+            except Exception as exc:  # noqa: BLE001 - whatever `read` raises
+                self._error = exc.with_traceback(None)  # its frames would form a cycle with it
+        return None
 
     def _read(self) -> tuple[bytes, bool]:
         if self._input is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
@@ -36,6 +37,12 @@ _logger = logging.getLogger("gatebridge")
 # For how long a head waits for the body that mostly follows at once; then the response begins
 # without it, with an empty block, so that servers send the headers of an event stream.
 _HEAD_SECONDS = 0.03
+
+
+# A large upload is read ahead while nothing else waits for this thread, and while its parts are
+# there at once: a read that the application did not ask for must not wait for the client.
+_AHEAD = 4  # number of parts that may be read ahead, once as many were asked for
+_AT_ONCE_SECONDS = 0.001
 
 
 class _Phase(Enum):
@@ -80,6 +87,7 @@ class WsgiRequest:
         self._handle = handle
         self._body = body
         self._deliver = deliver
+        self._reads_at_once = False  # the last part of the body was there at once
         self._environ = environ
         self._timeout = timeout
         self._ahead: list[Task | BufferedReader] = []  # taken before they were asked for
@@ -210,7 +218,7 @@ class WsgiRequest:
                 finally:
                     del task  # no cycle through the traceback's frames
             if isinstance(task, ReadPart):
-                self._read_part()
+                self._read_parts(task.number)
             elif isinstance(task, OpenFile):
                 file = self._open(task)
                 if file is None:
@@ -252,13 +260,41 @@ class WsgiRequest:
             "response_timeout", f"the application sent nothing for {self._timeout:g} seconds"
         )
 
-    def _read_part(self) -> None:
-        """Read a part of the body for the application."""
-        assert self._body is not None
-        assert self._deliver is not None
-        part: Part | None = None
+    def _read_parts(self, number: int) -> None:
+        """Read the body up to a part that the application waits for, and perhaps ahead of it."""
+        body = self._body
+        assert body is not None
+        if body.parts < number:  # it was not read ahead
+            began = time.monotonic()
+            part = self._read_part(body)
+            # Measured before the part is handed over, which may wait for the interpreter's lock.
+            self._reads_at_once = time.monotonic() - began < _AT_ONCE_SECONDS
+            self._hand_over(part)
+            if part is None:
+                return
+        while self._reads_at_once and self._may_read_ahead(body, number):
+            began = time.monotonic()
+            part = body.read_ahead()
+            if part is None:
+                return
+            self._reads_at_once = time.monotonic() - began < _AT_ONCE_SECONDS
+            self._hand_over(part)
+
+    def _may_read_ahead(self, body: RequestMessages, number: int) -> bool:
+        """Return whether to read another part although the application waits for ``number``."""
+        return (
+            number > _AHEAD
+            and body.parts < number + _AHEAD
+            and not body.over
+            and self._phase is _UNBEGUN
+            and self._response.head is None
+            and self._tasks.empty()
+        )
+
+    def _read_part(self, body: RequestMessages) -> Part | None:
+        """Read a part of the body; None if there will be no further one."""
         try:
-            part = self._body.read()
+            return body.read()
         except HostError:
             raise
         except RequestBodyError as exc:
@@ -268,6 +304,11 @@ class WsgiRequest:
             _logger.debug("%s: %s", self._call, exc)
         except Exception as exc:  # noqa: BLE001 - how it says that the client left is its affair
             _logger.debug("%s: wsgi.input raised %.200r", self._call, exc)
+        return None
+
+    def _hand_over(self, part: Part | None) -> None:
+        """Deliver a part of the body to the call; None if there will be no further one."""
+        assert self._deliver is not None
         self._handle.call_soon(partial(self._deliver, part))
 
     def _open(self, task: OpenFile) -> BufferedReader | None:

@@ -23,7 +23,9 @@ class Begin(NamedTuple):
 
 
 class ReadPart(NamedTuple):
-    """Read the next part of the request's body, and deliver it to the call."""
+    """Read the request's body up to this part, counted from 1, and deliver it to the call."""
+
+    number: int
 
 
 class OpenFile(NamedTuple):
