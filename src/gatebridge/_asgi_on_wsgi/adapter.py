@@ -29,9 +29,10 @@ from gatebridge._asgi_on_wsgi.interpreter_exit import (
     refuse_at_exit,
 )
 from gatebridge._asgi_on_wsgi.refusal import return_refusal
-from gatebridge._asgi_on_wsgi.request_body import RequestMessages
+from gatebridge._asgi_on_wsgi.request_body import NO_BODY, RequestMessages, may_have_body
 from gatebridge._asgi_on_wsgi.request_in_thread import WsgiRequest
 from gatebridge._asgi_on_wsgi.session import Session, closed_error
+from gatebridge._asgi_on_wsgi.thread_tasks import Part
 from gatebridge._asgi_on_wsgi.websocket.raw_socket import RawSocket, raw_socket_of
 from gatebridge._asgi_on_wsgi.websocket.websocket_on_loop import WebSocketCall
 from gatebridge._concurrency.loop_use import LoopUse, PortalUse, SharedLoop
@@ -236,8 +237,11 @@ class AsgiToWsgi:
             scope["extensions"]["http.response.pathsend"] = {}
         if session.state is not None:
             scope["state"] = session.state.copy()
-        body = RequestMessages(environ, scope, self._max_body_size)
-        part = body.read_early()
+        body: RequestMessages | None = None
+        part: Part | None = NO_BODY
+        if may_have_body(environ):
+            body = RequestMessages(environ, scope, self._max_body_size)
+            part = body.read_early()
         portal = session.portal
         call = HttpCall(
             self._application(), scope, part, portal, self._window_bytes, session.request_ended

@@ -8,10 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from gatebridge._asgi_on_wsgi.thread_tasks import Part
 from gatebridge.errors import HostError, RequestBodyError, RequestError
 from gatebridge.types import InputStream, WSGIEnvironment
 
 BLOCK_BYTES = 65536
+
+
+NO_BODY: Part = b"", False
+"""The only part of a request without a body."""
+
+
+def may_have_body(environ: WSGIEnvironment) -> bool:
+    """Return whether there is anything about a request's body to find out.
+
+    For a request without a body, `RequestMessages` would come to the same, for more time.
+    """
+    return bool(
+        environ.get("CONTENT_LENGTH")
+        or environ.get("wsgi.input_terminated")
+        or "HTTP_TRANSFER_ENCODING" in environ
+    )
 
 
 class RequestMessages:
@@ -53,8 +70,10 @@ class RequestMessages:
         self._length: int | None = None  # unknown
         coded = "HTTP_TRANSFER_ENCODING" in environ
         if environ.get("CONTENT_LENGTH") and not coded:
-            lengths = (int(v) for n, v in scope["headers"] if n == b"content-length")
-            self._length = next(lengths, None)  # blanks are none
+            for name, value in scope["headers"]:  # a blank length is not among them
+                if name == b"content-length":
+                    self._length = int(value)
+                    break
         if self._length is None and not environ.get("wsgi.input_terminated"):
             if coded:
                 raise _length_required()
@@ -68,7 +87,7 @@ class RequestMessages:
         if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
             self._cheap = self._cheap and scope["http_version"] == "1.0"
 
-    def read_early(self) -> tuple[bytes, bool] | None:
+    def read_early(self) -> Part | None:
         """Return the first message's body and whether more follows, if that can be had cheaply.
 
         That is: a body of a known, small length, or hardly any, and the client does not wait for
@@ -80,7 +99,7 @@ class RequestMessages:
             HostError: As `read`.
         """
         if self.over:
-            return b"", False
+            return NO_BODY
         if not self._cheap:
             return None
         parts: list[bytes] = []
@@ -101,7 +120,7 @@ class RequestMessages:
         self.parts = 1
         return b"".join(parts), more
 
-    def read(self) -> tuple[bytes, bool]:
+    def read(self) -> Part:
         """Return the next message's body and whether more follows. Blocks.
 
         Not to be called again after the end, or after an error.
@@ -121,7 +140,7 @@ class RequestMessages:
         finally:
             del error  # no cycle through the traceback's frames
 
-    def read_ahead(self) -> tuple[bytes, bool] | None:
+    def read_ahead(self) -> Part | None:
         """Like `read`, but return None for an error, which the next `read` raises."""
         if self._error is None:
             try:
@@ -130,7 +149,7 @@ class RequestMessages:
                 self._error = exc.with_traceback(None)  # its frames would form a cycle with it
         return None
 
-    def _read(self) -> tuple[bytes, bool]:
+    def _read(self) -> Part:
         if self._input is None:
             raise HostError("wsgi.input", "missing, though the request has a body")
         size = BLOCK_BYTES
