@@ -257,7 +257,7 @@ def test_so_is_one_that_takes_too_long(adapt: Adapt, messages: list[Message]) ->
 
     host = Host()
     with pytest.raises(AsgiAppError, match="response_timeout"):
-        host.serve(adapt(app, response_timeout=0.05))
+        host.serve(adapt(app, response_timeout=0.3))
     assert (host.status is None) == (len(messages) < 2)
     assert host.body == content(messages)
     cancelled.happens()

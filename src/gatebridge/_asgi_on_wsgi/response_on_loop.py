@@ -176,7 +176,7 @@ class Response:
         head = self.head
         if head is None:
             raise _out_of_order(kind, self.stage, step)
-        code = int(head.status[:3])
+        code = head.code
         if step is END and head.length == len(body) and has_content(code, self._method):
             # The fast path of a response in one piece: what follows would find no fault in it.
             self._length = _REACHED
