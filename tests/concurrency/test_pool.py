@@ -478,6 +478,56 @@ def test_a_job_can_be_withdrawn_while_the_pool_is_at_work_in_the_same_thread() -
     assert pool.close(HANG) == []
 
 
+def idle_threads(pool: WorkerPool, count: int) -> None:
+    """Let a pool have that many idle threads."""
+    jobs = submit(pool, count)
+    for job in jobs:
+        job.end()
+    settle(pool, running=0, threads=count)
+
+
+def test_jobs_of_one_burst_do_not_wait_for_one_that_blocks(make_pool: Any) -> None:
+    """Though only one idle thread is woken at a time."""
+    pool = make_pool(4)
+    idle_threads(pool, 4)
+    jobs = [Job(f"job {number}") for number in range(4)]
+    for job in jobs:
+        pool.submit(job)
+    for job in jobs:
+        assert job.started.wait(HANG)
+    assert len({job.thread for job in jobs}) == 4
+    for job in jobs:
+        job.end()
+
+
+def test_the_thread_that_was_used_last_is_used_next(make_pool: Any) -> None:
+    pool = make_pool(4)
+    idle_threads(pool, 4)
+    used = set()
+    for _ in range(10):
+        (job,) = submit(pool, 1)
+        used.add(job.thread)
+        job.end()
+        settle(pool, running=0)
+        for _ in range(HANG * 1000):  # until it waits again
+            if len(pool._idle) == 4:
+                break
+            threading.Event().wait(0.001)
+    assert len(used) == 1
+
+
+def test_threads_that_are_not_needed_end_while_others_work(make_pool: Any) -> None:
+    pool = make_pool(3, idle_timeout=0.05)
+    idle_threads(pool, 3)
+    for _ in range(HANG * 1000):
+        (job,) = submit(pool, 1)
+        job.end()
+        if pool.statistics().threads == 1:
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError(pool.statistics())
+
+
 class LockHolder:
     """A thread that holds a pool's lock, as a worker that has lost the interpreter's lock."""
 
