@@ -258,7 +258,7 @@ def test_so_is_one_that_takes_too_long(adapt: Adapt, messages: list[Message]) ->
     host = Host()
     with pytest.raises(AsgiAppError, match="response_timeout"):
         host.serve(adapt(app, response_timeout=0.3))
-    assert (host.status is None) == (len(messages) < 2)
+    assert (host.status is None) == (not messages)  # a head alone goes out after a while
     assert host.body == content(messages)
     cancelled.happens()
 
