@@ -45,6 +45,7 @@ MARKS = {
     "asgiref": ("#009e73", "diamond"),
     "uvicorn": ("#c26d9c", "up"),
     "hypercorn": ("#2f93cc", "down"),
+    "called on the event loop": ("#80868f", "bar"),
     "gunicorn gthread": ("#d55e00", "cross"),
     "WSGI on Gunicorn": ("#d55e00", "cross"),
     "ASGI on Uvicorn": ("#c26d9c", "up"),

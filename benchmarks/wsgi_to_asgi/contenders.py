@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
+from io import BytesIO
 from queue import SimpleQueue
 from typing import Any, cast
 
-from gatebridge import WsgiToAsgi
+from gatebridge import WsgiToAsgi, environ_from_scope
 from gatebridge.types import ASGIApplication, Receive, Scope, Send, WSGIApplication
 
 THREADS = 40
@@ -111,3 +112,42 @@ class RawHop:
         answer = await future
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": answer})
+
+
+class OnEventLoop:
+    """The limit: the application called on the event loop itself, without any thread.
+
+    No adapter may do this, because one slow request would stall every other. It checks nothing and
+    sends the response in one piece.
+    """
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # no lifespan: servers carry on without one
+        blocks: list[bytes] = []
+        more = True
+        while more:
+            message: Any = await receive()
+            blocks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        head: list[Any] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Any:  # noqa: ANN401
+            head[:] = status, headers
+
+        environ = environ_from_scope(scope, body=BytesIO(b"".join(blocks)), multithread=False)
+        iterable: Any = self._app(environ, start_response)
+        try:
+            body = b"".join(iterable)
+        finally:
+            if hasattr(iterable, "close"):
+                iterable.close()
+        status, headers = head
+        pairs = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers
+        ]
+        await send({"type": "http.response.start", "status": int(status[:3]), "headers": pairs})
+        await send({"type": "http.response.body", "body": body})

@@ -1,9 +1,9 @@
-"""What servers load: the attribute ``<application>_<contender>_<threads>``."""
+"""What servers load: ``<application>_<contender>_<threads>``, or ``<application>_limit``."""
 
 from __future__ import annotations
 
 from benchmarks.wsgi_to_asgi.apps import flask_app, small
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
+from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, OnEventLoop
 from benchmarks.wsgi_to_asgi.stalling import stalling
 from gatebridge.types import ASGIApplication, WSGIApplication
 
@@ -12,6 +12,8 @@ _APPS: dict[str, WSGIApplication] = {"flask": flask_app, "plain": small, "stalli
 
 def __getattr__(name: str) -> ASGIApplication:
     try:
+        if name.endswith("_limit"):
+            return OnEventLoop(_APPS[name.removesuffix("_limit")])
         app, contender, threads = name.split("_")
         return CONTENDERS[contender](_APPS[app], int(threads))
     except (KeyError, ValueError):

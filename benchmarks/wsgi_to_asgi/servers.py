@@ -13,6 +13,7 @@ from benchmarks.wrk import INSTALL
 from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
 
 GUNICORN = "gunicorn gthread"
+LIMIT = "called on the event loop"
 
 _ROWS = [
     ("Flask", "flask", "flask_app", 20),
@@ -35,7 +36,9 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
         title=TITLE,
         unit=UNIT,
         rows=rows,
-        remarks="The adapters are on Uvicorn (httptools, uvloop, one process). The last column is "
+        remarks="The adapters are on Uvicorn (httptools, uvloop, one process). "
+        f"{LIMIT.capitalize()!r} is the limit, not a choice: the same server calls the application "
+        "without a thread, so that one slow request would stall all others. Gunicorn's column is "
         f"the application itself on one Gunicorn worker with {THREADS} threads. Only answers of "
         "status 2xx and 3xx count; beside them stands how many of all were errors.",
     )
@@ -46,6 +49,7 @@ def _row(name: str, attribute: str, connections: int, *, quick: bool) -> dict[st
         contender: uvicorn(f"benchmarks.wsgi_to_asgi.served:{name}_{contender}_{THREADS}")
         for contender in CONTENDERS
     }
+    commands[LIMIT] = uvicorn(f"benchmarks.wsgi_to_asgi.served:{name}_limit")
     if find_spec("gunicorn"):
         commands[GUNICORN] = gunicorn(f"benchmarks.wsgi_to_asgi.apps:{attribute}", THREADS)
     return measure_row(commands, connections, quick=quick)

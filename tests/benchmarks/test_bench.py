@@ -536,8 +536,19 @@ def test_without_a_client_or_a_server_the_report_says_so(
 def test_every_contender_has_a_mark() -> None:
     from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI
     from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
+    from benchmarks.wsgi_to_asgi.servers import LIMIT
 
-    assert {*ASGI, *WSGI, "raw hop", a2w_servers.GUNICORN, a2w_servers.UVICORN} <= MARKS.keys()
+    servers = {LIMIT, a2w_servers.GUNICORN, a2w_servers.UVICORN}
+    assert {*ASGI, *WSGI, "raw hop", *servers} <= MARKS.keys()
+
+
+async def test_the_limit_answers_the_right_bytes() -> None:
+    from benchmarks.wsgi_to_asgi.apps import works
+    from benchmarks.wsgi_to_asgi.contenders import OnEventLoop
+    from benchmarks.wsgi_to_asgi.host import check
+
+    for work in works(quick=True):
+        await check(OnEventLoop(work.app), work)
 
 
 def test_a_part_that_a_direction_has_not_is_refused(
