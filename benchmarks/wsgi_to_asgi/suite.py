@@ -44,6 +44,8 @@ def _over_servers(rows: Rows) -> Iterator[Target]:
     row = "Flask, 20 connections"
     text = f"{row}: at least 3 × the requests per second of Flask on Gunicorn gthread"
     yield Target(text, inverse(number(rows, row, servers.GUNICORN)), 3, at_least=True)
+    text = f"{row}, uvloop: at least 0.9 of the requests per second on the event loop itself"
+    yield Target(text, inverse(number(rows, row, servers.LIMIT)), 0.9, at_least=True)
 
 
 def _in_memory(rows: Rows) -> Iterator[Target]:
