@@ -142,13 +142,14 @@ def _measure(
         TextColumn("{task.description}"),
     )
     console.print(f"{suite.title}:")
-    sections = {}
+    sections: dict[str, Section] = {}
     with Progress(*columns, console=console) as progress:
         tasks = {part: progress.add_task("", total=1, start=False, part=part) for part in parts}
         for part, task in tasks.items():
             progress.start_task(task)
             advance = partial(_advance, progress, task)
-            sections[part] = suite.parts[part](quick=quick, advance=advance)
+            found = suite.parts[part](quick=quick, advance=advance)
+            sections |= {part: found} if isinstance(found, Section) else found
             progress.update(task, completed=1)  # the shares add up to a little less or more
     return sections
 

@@ -45,8 +45,12 @@ MARKS = {
     "asgiref": ("#009e73", "diamond"),
     "uvicorn": ("#c26d9c", "up"),
     "hypercorn": ("#2f93cc", "down"),
-    "called on the event loop": ("#80868f", "bar"),
+    "called on the event loop (limit)": ("#80868f", "bar"),
     "gunicorn gthread": ("#d55e00", "cross"),
+    "waitress": ("#7a5cc2", "square"),
+    "cheroot": ("#7a5cc2", "diamond"),
+    "granian WSGI": ("#b8405e", "up"),
+    "granian WSGI, 1 thread": ("#b8405e", "down"),
     "WSGI on Gunicorn": ("#d55e00", "cross"),
     "ASGI on Uvicorn": ("#c26d9c", "up"),
 }

@@ -12,14 +12,15 @@ from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI_TO_ASGI
 TITLE = "Each adapter beside gatebridge"
 UNIT = (
     "Time per request as a multiple of gatebridge's; right of 1 is slower. Every application that "
-    "is measured on real servers, and every work in one process, alone, on asyncio"
+    "is measured on real servers (on uvloop), and every work in one process, alone, on asyncio"
 )
 _ADAPTERS = {*WSGI_TO_ASGI, *ASGI_TO_WSGI}
 _ALONE = ", alone, asyncio"
+_NOT_SHOWN = (", asyncio", ", Granian")  # of the rows over real servers
 
 
 def rows_of(sections: Mapping[str, Mapping[str, Section]]) -> dict[str, dict[str, Cell]]:
-    """Return the rows of all adapters alone on asyncio, and of those on real servers.
+    """Return the rows of all adapters alone on asyncio, and of those on real servers with uvloop.
 
     The rule picks the rows, not their results.
 
@@ -31,7 +32,9 @@ def rows_of(sections: Mapping[str, Mapping[str, Section]]) -> dict[str, dict[str
         arrow = f"{title.split()[0]} → {title.split()[3]}"
         if "servers" in parts:
             for row, cells in parts["servers"].rows.items():
-                rows[f"{arrow}: {row}"] = {
+                if row.endswith(_NOT_SHOWN):
+                    continue
+                rows[f"{arrow}: {row.removesuffix(', uvloop')}"] = {
                     name: Cell(inverse(cell.number), cell.note)
                     for name, cell in cells.items()
                     if name in _ADAPTERS

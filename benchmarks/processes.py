@@ -54,16 +54,41 @@ def served(module: str, *arguments: str) -> Iterator[Server]:
             process.wait()
 
 
-def uvicorn(app: str, *arguments: str) -> Sequence[str]:
-    """Return `served`'s arguments for an application on one Uvicorn process."""
-    fast = ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "--no-access-log"]
-    return ["uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *fast, *arguments]
+def uvicorn(app: str, loop: str = "uvloop") -> Sequence[str]:
+    """Return `served`'s arguments for an ASGI application on one Uvicorn process."""
+    fast = ["--loop", loop, "--http", "httptools", "--lifespan", "off", "--no-access-log"]
+    return ["uvicorn", app, "--host", "127.0.0.1", "--port", "{port}", *fast]
 
 
 def gunicorn(app: str, threads: int) -> Sequence[str]:
-    """Return `served`'s arguments for an application on one Gunicorn worker with threads."""
+    """Return `served`'s arguments for a WSGI application on one Gunicorn worker with threads."""
     worker = ["--worker-class", "gthread", "--workers", "1", "--threads", str(threads)]
     return ["gunicorn", app, "--bind", "127.0.0.1:{port}", *worker, "--log-level", "critical"]
+
+
+def waitress(app: str, threads: int) -> Sequence[str]:
+    """Return `served`'s arguments for a WSGI application on Waitress."""
+    return ["waitress", "--listen", "127.0.0.1:{port}", "--threads", str(threads), app]
+
+
+def cheroot(app: str, threads: int) -> Sequence[str]:
+    """Return `served`'s arguments for a WSGI application on Cheroot."""
+    return ["cheroot", "--bind", "127.0.0.1:{port}", "--threads", str(threads), app]
+
+
+def granian_wsgi(app: str, threads: int) -> Sequence[str]:
+    """Return `served`'s arguments for a WSGI application on one Granian worker."""
+    return [*_granian(app, "wsgi"), "--blocking-threads", str(threads)]
+
+
+def granian_asgi(app: str) -> Sequence[str]:
+    """Return `served`'s arguments for an ASGI application on one Granian worker with uvloop."""
+    return [*_granian(app, "asginl"), "--loop", "uvloop"]
+
+
+def _granian(app: str, interface: str) -> Sequence[str]:
+    address = ["--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--no-ws"]
+    return ["granian", app, "--interface", interface, *address, "--log-level", "critical"]
 
 
 def _wait_until_it_answers(server: Server, command: Sequence[str]) -> None:

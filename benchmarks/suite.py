@@ -12,9 +12,9 @@ Rows: TypeAlias = Mapping[str, Mapping[str, Cell]]
 
 
 class Part(Protocol):
-    """A module that measures one thing."""
+    """Measures one thing: a table of the name of the part, or several with names of their own."""
 
-    def __call__(self, *, quick: bool, advance: Advance) -> Section: ...
+    def __call__(self, *, quick: bool, advance: Advance) -> Section | dict[str, Section]: ...
 
 
 class Advance(Protocol):
@@ -33,7 +33,7 @@ class Suite:
         preface: How it was measured.
         packages: The distributions whose versions matter.
         parts: What is measured, by the name that the command line has for it.
-        targets: What shall come out, by the name of the part that can tell.
+        targets: What shall come out, by the name of the table that can tell.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Suite:
     targets: Mapping[str, Callable[[Rows], Iterable[Target]]]
 
     def targets_of(self, sections: Mapping[str, Section]) -> list[Target]:
-        """Return what of the targets the parts that ran can tell."""
+        """Return what of the targets the tables can tell."""
         return [
             target
-            for part, targets_of in self.targets.items()
-            if part in sections
-            for target in targets_of(sections[part].rows)
+            for name, targets_of in self.targets.items()
+            if name in sections
+            for target in targets_of(sections[name].rows)
         ]
 
 

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from benchmarks.asgi_to_wsgi.contenders import CONTENDERS
 from benchmarks.inprocess import LOOPS
 from benchmarks.processes import gunicorn, uvicorn
-from benchmarks.report import Cell, Section
-from benchmarks.servers import TITLE, UNIT, measure_row
+from benchmarks.report import Section
+from benchmarks.servers import TITLE, Commands, Row, measure_rows
 from benchmarks.wrk import INSTALL
 
 GUNICORN = "WSGI on Gunicorn"
@@ -24,31 +24,29 @@ _ROWS = [
 ]
 """The application's name, the same in `served` and in `apps`, and the number of connections."""
 
+_REMARKS = (
+    f"The adapters are on one Gunicorn worker with {THREADS} threads (gthread), with {LOOPS[-1]} "
+    "as event loop. The last columns have no adapter: a plain WSGI application with the same "
+    "answer on the same server, and what one would choose instead, the ASGI application itself on "
+    "Uvicorn (httptools, uvloop, one process). Only answers of status 2xx and 3xx count; beside "
+    "them stands how many of all were errors."
+)
 
-def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
+
+def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section | dict[str, Section]:
     """Measure all rows; ``advance`` is told what was measured, and which part that is."""
     if shutil.which("wrk") is None:
         return Section(TITLE, "Not measured", {}, remarks=f"{INSTALL}.")
     if not find_spec("gunicorn"):
         return Section(TITLE, "Not measured", {}, remarks="Gunicorn is not installed.")
-    rows = {}
-    for title, name, attribute, connections in _ROWS:
-        row = f"{title}, {connections} connections"
-        rows[row] = _row(name, attribute, connections, quick=quick)
-        advance(row, 1 / len(_ROWS))
-    return Section(
-        title=TITLE,
-        unit=UNIT,
-        rows=rows,
-        remarks=f"The adapters are on one Gunicorn worker with {THREADS} threads (gthread), with "
-        f"{LOOPS[-1]} as event loop. The last columns have no adapter: a plain WSGI application "
-        "with the same answer on the same server, and the ASGI application itself on Uvicorn "
-        "(httptools, uvloop, one process). Only answers of status 2xx and 3xx count; beside them "
-        "stands how many of all were errors.",
-    )
+    rows = [
+        Row(f"{title}, {connections} connections", _commands(name, attribute), connections)
+        for title, name, attribute, connections in (_ROWS[:1] if quick else _ROWS)
+    ]
+    return measure_rows(rows, _REMARKS, quick=quick, advance=advance)
 
 
-def _row(name: str, attribute: str, connections: int, *, quick: bool) -> dict[str, Cell]:
+def _commands(name: str, attribute: str) -> Commands:
     commands = {
         contender: gunicorn(
             f"benchmarks.asgi_to_wsgi.served:{name}_{contender}_{LOOPS[-1]}", THREADS
@@ -59,4 +57,4 @@ def _row(name: str, attribute: str, connections: int, *, quick: bool) -> dict[st
         commands[GUNICORN] = gunicorn("benchmarks.asgi_to_wsgi.served:wsgi_small", THREADS)
     if find_spec("uvicorn"):
         commands[UVICORN] = uvicorn(f"benchmarks.asgi_to_wsgi.apps:{attribute}")
-    return measure_row(commands, connections, quick=quick)
+    return commands

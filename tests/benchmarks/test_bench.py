@@ -343,13 +343,16 @@ def test_ticks_are_round_numbers(low: float, high: float, expected: list[float])
 
 def test_a_report_of_wrk_is_read_with_its_errors() -> None:
     output = """Running 3s test @ http://127.0.0.1:8000/
+  Latency Distribution
+     50%    1.10ms
+     99%   12.50ms
   4321 requests in 3.01s, 0.55MB read
   Socket errors: connect 0, read 2, write 0, timeout 1
   Non-2xx or 3xx responses: 321
 Requests/sec:   1435.55
 """
 
-    assert parse(output) == Answers(seconds=3.01, good=4000, bad=324)
+    assert parse(output) == Answers(seconds=3.01, good=4000, bad=324, percentile=0.0125)
 
 
 def test_what_is_no_report_of_wrk_is_refused() -> None:
@@ -529,16 +532,19 @@ def test_without_a_client_or_a_server_the_report_says_so(
 
     section = a2w_servers.run(quick=True, advance=lambda *_: None)
 
+    assert isinstance(section, Section)
     assert not section.rows
     assert f"{missing} is not installed" in section.remarks.lower()
 
 
 def test_every_contender_has_a_mark() -> None:
     from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI
+    from benchmarks.wsgi_to_asgi import servers as w2a_servers
     from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
-    from benchmarks.wsgi_to_asgi.servers import LIMIT
 
-    servers = {LIMIT, a2w_servers.GUNICORN, a2w_servers.UVICORN}
+    rows = w2a_servers.rows(quick=False)
+    servers = {name for row in rows for name in row.commands}
+    servers |= {a2w_servers.GUNICORN, a2w_servers.UVICORN}
     assert {*ASGI, *WSGI, "raw hop", *servers} <= MARKS.keys()
 
 
