@@ -65,8 +65,8 @@ format: $(VENV)/.dev ## put the code into form
 bench: $(VENV)/.bench ## gatebridge beside its peers: tables and charts in benchmarks/results
 	$(RUN) -m benchmarks
 
-bench-translation: $(VENV)/.demo ## what the translation of a request costs
-	$(RUN) benchmarks/translation.py
+bench-stages: $(VENV)/.bench ## what each stage of a request costs
+	$(RUN) -m benchmarks stages --output build/benchmarks
 
 clean: ## remove what was installed and built
 	rm -rf $(VENV) .nox .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -116,7 +116,7 @@ def _write(suite: Suite, record: Record, output: Path) -> Iterator[Path]:
     path.write_text(text, "utf-8")
     yield path
     for part, section in record.sections.items():
-        if section.rows:
+        if section.rows and section.drawn:
             title = f"{suite.title}: {section.title.lower()}"
             yield from _draw(output / f"{suite.name}-{part}", title, section.unit, section.rows)
 

@@ -53,12 +53,14 @@ class Section:
         unit: What the numbers are, and which are better.
         rows: The cells by contender, by the name of the work.
         remarks: Sentences to read the numbers by.
+        drawn: Whether there is a chart of it.
     """
 
     title: str
     unit: str
     rows: dict[str, dict[str, Cell]]
     remarks: str = ""
+    drawn: bool = True
 
     @property
     def contenders(self) -> list[str]:

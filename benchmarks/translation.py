@@ -1,25 +1,26 @@
-"""What the translation of a request costs, as a multiple of a bare loop over its headers.
+"""What a translation costs, called alone: with a request that repeats, and with an all-new one.
 
-    python benchmarks/translation.py
-
-The yardstick is the least that any translation must do: decode twelve headers and build their keys.
-The variants are measured in turns, so that a machine that changes its speed changes it for all; the
-best round of each counts, because noise only adds.
+The yardstick is the least that any translation must do: decode the headers and build their keys.
+Each call gets objects of its own, as a real server makes them of the bytes that came.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, TypeAlias
 
-from gatebridge import environ_from_scope, scope_from_environ
-from gatebridge._translate.head_from_asgi import head_from_asgi
-from gatebridge._translate.head_from_wsgi import head_from_wsgi
+from benchmarks.measure import Round, interleave, ratio
+from benchmarks.report import Cell, Section
 
-ROUNDS = 30
-CALLS_PER_ROUND = 2000
+YARDSTICK = "bare loop over as many headers"
+KINDS = {"repeated": False, "all new": True}
 
-HEADERS = [
+Pairs: TypeAlias = list[tuple[bytes, bytes]]
+
+REQUEST_HEADERS: Pairs = [
     (b"host", b"shop.example.com"),
     (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
     (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
@@ -33,7 +34,14 @@ HEADERS = [
     (b"x-forwarded-for", b"203.0.113.7"),
     (b"x-company-trace", b"9f86d081884c7d659a2feaa0c55ad015"),
 ]
-SCOPE = {
+RESPONSE_HEADERS: Pairs = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-length", b"5120"),
+    (b"vary", b"Cookie"),
+    (b"set-cookie", b"session=8f14e45f; HttpOnly; Path=/"),
+    (b"cache-control", b"no-store"),
+]
+_SCOPE = {
     "type": "http",
     "asgi": {"version": "3.0", "spec_version": "2.5"},
     "http_version": "1.1",
@@ -43,21 +51,72 @@ SCOPE = {
     "raw_path": b"/items/42",
     "query_string": b"page=2",
     "root_path": "",
-    "headers": HEADERS,
     "client": ("203.0.113.7", 53124),
     "server": ("192.0.2.1", 8000),
 }
-WSGI_HEADERS = [
-    ("Content-Type", "text/html; charset=utf-8"),
-    ("Content-Length", "5120"),
-    ("Vary", "Cookie"),
-    ("Set-Cookie", "session=8f14e45f; HttpOnly; Path=/"),
-    ("Cache-Control", "no-store"),
-]
-ASGI_HEADERS = [(name.lower().encode(), value.encode()) for name, value in WSGI_HEADERS]
+
+_number = count(10_000_000).__next__  # what makes a value a new one, in as many digits
 
 
-def bare_loop(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+def fresh(headers: Pairs, *, new: bool) -> Pairs:
+    """Return the headers as new objects, with values that never came before if they shall be."""
+    if new:
+        return [(_copy(name), b"%b%d" % (value, _number())) for name, value in headers]
+    return [(_copy(name), _copy(value)) for name, value in headers]
+
+
+def new_scope(*, new: bool) -> dict[str, Any]:
+    return {**_SCOPE, "headers": fresh(REQUEST_HEADERS, new=new)}
+
+
+def native(headers: Pairs) -> list[tuple[str, str]]:
+    """Return headers as WSGI has them."""
+    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
+
+
+def section(
+    functions: dict[str, tuple[Callable[[Any], object], Callable[..., Any], Pairs]],
+    *,
+    quick: bool,
+) -> Section:
+    """Measure functions beside the bare loop over their headers.
+
+    Args:
+        functions: By name: the function, what makes its argument (with ``new`` as in `fresh`), and
+            the headers.
+        quick: Whether few rounds will do.
+    """
+    calls, rounds = (10, 2) if quick else (300, 30)
+    rows: dict[str, dict[str, Cell]] = {}
+    for name, (function, make, headers) in functions.items():
+        row = rows[f"{name}, {len(headers)} headers"] = {}
+        for kind, new in KINDS.items():
+            contenders: dict[str, Round] = {
+                YARDSTICK: partial(_timed, _bare_loop, partial(fresh, headers, new=new), calls),
+                name: partial(_timed, function, partial(make, new=new), calls),
+            }
+            results: Any = interleave(contenders, rounds, 10)
+            row[kind] = Cell(ratio(results[name], results[YARDSTICK]))
+    return Section(
+        title="Translations called alone",
+        unit="Time as a multiple of that of a bare loop over as many headers; less is better",
+        rows=rows,
+        remarks="The bare loop decodes each name and value and builds the environ's key. Every "
+        "call gets objects of its own, as from a server. *Repeated*: equal to those before; *all "
+        "new*: each header's value has never come before.",
+        drawn=False,
+    )
+
+
+def _timed(function: Callable[[Any], object], make: Callable[[], Any], calls: int) -> float:
+    arguments: Sequence[Any] = [make() for _ in range(calls)]
+    begin = time.perf_counter()
+    for argument in arguments:
+        function(argument)
+    return (time.perf_counter() - begin) / calls
+
+
+def _bare_loop(headers: Pairs) -> dict[str, str]:
     environ = {}
     for name, value in headers:
         key = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
@@ -65,33 +124,5 @@ def bare_loop(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return environ
 
 
-def best_of(variants: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return for each variant the seconds per call of its best round."""
-    best = dict.fromkeys(variants, float("inf"))
-    for _ in range(ROUNDS):
-        for name, call in variants.items():
-            begin = time.perf_counter()
-            for _ in range(CALLS_PER_ROUND):
-                call()
-            best[name] = min(best[name], (time.perf_counter() - begin) / CALLS_PER_ROUND)
-    return best
-
-
-def main() -> None:
-    environ = environ_from_scope(SCOPE)
-    yardstick = "bare loop over 12 headers"
-    seconds = best_of(
-        {
-            yardstick: lambda: bare_loop(HEADERS),
-            "environ_from_scope": lambda: environ_from_scope(SCOPE),
-            "scope_from_environ": lambda: scope_from_environ(environ),
-            "response head, WSGI to ASGI": lambda: head_from_wsgi("200 OK", WSGI_HEADERS),
-            "response head, ASGI to WSGI": lambda: head_from_asgi(200, ASGI_HEADERS),
-        }
-    )
-    for name, value in seconds.items():
-        print(f"{name:30} {value / seconds[yardstick]:5.2f} x")
-
-
-if __name__ == "__main__":
-    main()
+def _copy(value: bytes) -> bytes:
+    return bytes(bytearray(value))

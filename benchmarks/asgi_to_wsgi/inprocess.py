@@ -61,7 +61,7 @@ def measure_row(
     results: Results = {}
     for name, app in apps.items():
         try:
-            prepared[name] = _prepare(app, work, len(answer), CONCURRENCIES[how], quick=quick)
+            prepared[name] = prepare(app, work, len(answer), CONCURRENCIES[how], quick=quick)
         except Failure as failure:
             results[name] = failure
     gc.collect()
@@ -69,7 +69,7 @@ def measure_row(
     return {name: measured.get(name) or results[name] for name in apps}
 
 
-def _prepare(
+def prepare(
     app: WSGIApplication, work: Work[ASGIApplication], size: int, threads: int, *, quick: bool
 ) -> Round:
     """Check that the contender does the work, and return a round of a suitable length."""

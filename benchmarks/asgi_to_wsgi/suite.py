@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.asgi_to_wsgi import inprocess, memory, servers
+from benchmarks.asgi_to_wsgi import inprocess, memory, servers, stages
 from benchmarks.inprocess import FLOOR, LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, inverse, number
@@ -48,6 +48,11 @@ SUITE = Suite(
     title="ASGI applications on WSGI servers",
     preface=_PREFACE,
     packages=_PACKAGES,
-    parts={"inprocess": inprocess.run, "servers": servers.run, "memory": memory.run},
+    parts={
+        "inprocess": inprocess.run,
+        "stages": stages.run,
+        "servers": servers.run,
+        "memory": memory.run,
+    },
     targets={"inprocess": _in_process, "memory": _in_memory},
 )

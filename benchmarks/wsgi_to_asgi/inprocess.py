@@ -38,7 +38,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
 def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
     """Measure each row on one loop; runs in a process of its own."""
     logging.disable()  # contenders that fail do so thousands of times
-    loop = _new_loop(loop_name)
+    loop = new_loop(loop_name)
     asyncio.set_event_loop(loop)
     for work in works(quick=quick):
         answer = work.answer()
@@ -50,7 +50,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
             results: Results = {}
             for name, app in apps.items():
                 try:
-                    rounds[name] = _prepare(loop, app, work, len(answer), concurrency, quick=quick)
+                    rounds[name] = prepare(loop, app, work, len(answer), concurrency, quick=quick)
                 except Failure as failure:
                     results[name] = failure
             gc.collect()
@@ -61,7 +61,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
             )
 
 
-def _prepare(
+def prepare(
     loop: asyncio.AbstractEventLoop,
     app: ASGIApplication,
     work: Work[WSGIApplication],
@@ -72,7 +72,7 @@ def _prepare(
 ) -> Round:
     """Check that the contender does the work, and return a round of a suitable length."""
     if not isinstance(app, RawHop):
-        _run(loop, check(app, work))
+        run_on(loop, check(app, work))
     batch = partial(_batch, loop, app, work, size, concurrency)
     seconds, length = batch(1), 0.002 if quick else 0.08
     if seconds * concurrency < length:
@@ -94,11 +94,11 @@ def _batch(
         await asyncio.gather(*(serve(app, work, size, count) for _ in range(concurrency)))
 
     begin = time.perf_counter()
-    _run(loop, clients())
+    run_on(loop, clients())
     return (time.perf_counter() - begin) / (count * concurrency)
 
 
-def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+def run_on(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
     """Run to the end, or not at all: what hangs is left behind, it may not take a cancellation."""
     task = loop.create_task(coroutine)
     loop.run_until_complete(asyncio.wait({task}, timeout=BATCH_LIMIT))
@@ -112,7 +112,7 @@ def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) 
         raise Failure("fails") from exc
 
 
-def _new_loop(name: str) -> asyncio.AbstractEventLoop:
+def new_loop(name: str) -> asyncio.AbstractEventLoop:
     if name == "uvloop":
         import uvloop  # not on every platform
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.inprocess import FLOOR, LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, inverse, number
-from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stalls
+from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stages, stalls
 
 _PREFACE = """\
 What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and
@@ -85,6 +85,7 @@ SUITE = Suite(
     packages=_PACKAGES,
     parts={
         "inprocess": inprocess.run,
+        "stages": stages.run,
         "servers": servers.run,
         "memory": memory.run,
         "stalls": stalls.run,

@@ -37,6 +37,7 @@ from benchmarks.report import (  # noqa: E402
     markdown,
     number_text,
 )
+from benchmarks.stages import Stage, remember  # noqa: E402
 from benchmarks.suite import Suite  # noqa: E402
 from benchmarks.threads import QUICK  # noqa: E402
 from benchmarks.works import BLOCK, Work, WrongAnswer  # noqa: E402
@@ -46,6 +47,7 @@ from benchmarks.wsgi_to_asgi import inprocess as w2a_inprocess  # noqa: E402
 from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI  # noqa: E402
 
 from benchmarks import overview  # noqa: E402
+from benchmarks import wrk as wrk_module  # noqa: E402
 from gatebridge import AsgiToWsgi  # noqa: E402
 from gatebridge.types import ASGIApplication, StartResponse, WSGIEnvironment  # noqa: E402
 
@@ -546,6 +548,52 @@ def test_every_contender_has_a_mark() -> None:
     servers = {name for row in rows for name in row.commands}
     servers |= {a2w_servers.GUNICORN, a2w_servers.UVICORN}
     assert {*ASGI, *WSGI, "raw hop", *servers} <= MARKS.keys()
+
+
+def test_a_stage_that_nothing_calls_is_not_taken_for_one_that_costs_nothing() -> None:
+    stage = Stage("count", wrk_module, "parse", lambda: None)
+
+    with pytest.raises(LookupError, match="count: nothing calls parse"):
+        remember(stage, lambda: None)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        remember(stage._replace(attribute="no_such_name"), lambda: None)
+
+
+def test_a_remembered_stage_gives_a_copy_of_what_it_gave() -> None:
+    class Owner:
+        calls = 0
+
+        def make(self, number: int) -> dict[str, int]:
+            self.calls += 1
+            return {"number": number}
+
+    owner = Owner()
+    replacement = remember(
+        Stage("make", owner, "make", lambda: None), lambda: owner.make(1).clear()
+    )
+
+    replacement.function(2).clear()
+    assert replacement.function(3) == {"number": 1}
+    assert owner.make(4) == {"number": 4}
+    assert owner.calls == 2
+
+
+def test_a_quick_run_takes_requests_apart(tmp_path: Path) -> None:
+    run_quickly("benchmarks", "stages", output=tmp_path)
+
+    for direction, translations in (
+        ("wsgi-to-asgi", ("environ_from_scope", "head_from_wsgi")),
+        ("asgi-to-wsgi", ("scope_from_environ", "head_from_asgi")),
+    ):
+        text = (tmp_path / f"{direction}.md").read_text("utf-8")
+        rows = {row[0]: row[1:] for line in text.splitlines() if (row := cells_of(line))}
+        for name in ("both", *translations):
+            figures = rows[f"gatebridge, {name} remembered"]
+            assert len(figures) == 2 * len(LOOPS)
+            assert all(float(figure.replace(",", "")) > 0 for figure in figures)
+        for name in translations:
+            assert len(rows[f"{name} alone"]) == 2 * len(LOOPS)
+            assert any(row.startswith(f"{name}, ") for row in rows)
 
 
 async def test_the_limit_answers_the_right_bytes() -> None:
