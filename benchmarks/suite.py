@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from benchmarks.inprocess import FLOOR
 from benchmarks.report import Cell, Section, Target
 
 Rows: TypeAlias = Mapping[str, Mapping[str, Cell]]
@@ -59,3 +60,9 @@ def number(rows: Rows, row: str, contender: str) -> float | None:
 
 def inverse(number: float | None) -> float | None:
     return None if number is None else 1 / number
+
+
+def hop_target(rows: Rows, row: str, most: float) -> Target:
+    """Return the target that gatebridge takes at most so many times as long as the raw hop."""
+    text = f"{row}: at most {most} × the time of the raw hop"
+    return Target(text, inverse(number(rows, row, FLOOR)), most)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.inprocess import FLOOR, LOOPS
 from benchmarks.report import Target
-from benchmarks.suite import Rows, Suite, inverse, number
+from benchmarks.suite import Rows, Suite, hop_target, inverse, number
 from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stages, stalls
 
 _PREFACE = """\
@@ -34,15 +34,27 @@ _PACKAGES = [
 def _in_process(rows: Rows) -> Iterator[Target]:
     for loop in LOOPS:
         alone = 1.6 if loop == "uvloop" else 1.3  # its own hop is shorter
-        hops = (("small, alone", alone), ("small, 20 concurrent", 1.5), ("64 KiB echo, alone", 1.4))
-        for work, bound in hops:
-            row = f"{work}, {loop}"
-            text = f"{row}: at most {bound} × the time of the raw hop"
-            yield Target(text, inverse(number(rows, row, FLOOR)), bound)
+        yield hop_target(rows, f"small, alone, {loop}", alone)
+        for how in inprocess.CONCURRENCIES:
+            yield hop_target(rows, f"64 KiB echo, {how}, {loop}", 1.4)
         for work, least in (("1000 × 1 KiB", 15), ("32 MiB upload", 2)):
             row = f"{work}, alone, {loop}"
             text = f"{row}: at least {least} × as fast as a2wsgi"
             yield Target(text, number(rows, row, "a2wsgi"), least, at_least=True)
+
+
+def _by_stages(rows: Rows) -> Iterator[Target]:
+    for loop in LOOPS:
+        column = f"20 concurrent, {loop}"
+        least = [
+            number(rows, row, column)
+            for row in (FLOOR, f"{stages.ENVIRON} alone", f"{stages.HEAD} alone")
+        ]
+        taken = number(rows, "gatebridge", column)
+        known = [part for part in least if part is not None]
+        measured = taken / sum(known) if taken and len(known) == len(least) else None
+        text = f"small, {column}: at most 1.3 × the raw hop, {stages.ENVIRON} and {stages.HEAD}"
+        yield Target(f"{text} alone, added up", measured, 1.3)
 
 
 def _over_servers(rows: Rows) -> Iterator[Target]:
@@ -92,6 +104,7 @@ SUITE = Suite(
     },
     targets={
         "inprocess": _in_process,
+        "stages": _by_stages,
         "servers": _over_servers,
         "latency": _slowest,
         "memory": _in_memory,

@@ -404,9 +404,38 @@ def test_every_target_in_one_process_speaks_of_a_row_that_is_measured(
 
     targets = suite.targets_of({"inprocess": Section("", "", rows)})
 
-    assert len(targets) == (5 if suite is WSGI_TO_ASGI else 4) * len(LOOPS)
+    assert len(targets) == (5 if suite is WSGI_TO_ASGI else 7) * len(LOOPS)
     assert {target.measured for target in targets} == {2.0, 20.0}
     assert {target.measured for target in targets if "raw hop" in target.text} == {2.0}
+
+
+def test_at_load_the_yardstick_is_the_hop_and_both_translations() -> None:
+    rows = {
+        "raw hop": 1.0,
+        "gatebridge": 1.8,
+        "environ_from_scope alone": 0.3,
+        "head_from_wsgi alone": 0.2,
+    }
+    cells = {row: {f"20 concurrent, {loop}": Cell(n) for loop in LOOPS} for row, n in rows.items()}
+
+    targets = WSGI_TO_ASGI.targets_of({"stages": Section("", "", cells)})
+    del cells["head_from_wsgi alone"]
+    unknown = WSGI_TO_ASGI.targets_of({"stages": Section("", "", cells)})
+
+    assert [target.measured for target in targets] == [pytest.approx(1.2)] * len(LOOPS)
+    assert {target.verdict for target in targets} == {"met"}
+    assert {target.verdict for target in unknown} == {"not measured"}
+
+
+def test_every_target_over_servers_speaks_of_a_row_that_is_measured() -> None:
+    from benchmarks.wsgi_to_asgi.servers import rows
+
+    for table, number in (("servers", 0.5), ("latency", 2.0)):
+        cells = {row.name: dict.fromkeys(row.commands, Cell(number)) for row in rows(quick=False)}
+        targets = WSGI_TO_ASGI.targets_of({table: Section("", "", cells)})
+
+        assert targets
+        assert {target.measured for target in targets} == {1 / number}
 
 
 def test_a_part_that_did_not_run_has_no_targets() -> None:
