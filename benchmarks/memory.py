@@ -41,7 +41,7 @@ def with_a_stalled_peer(
     title = "Memory with a stalled peer"
     if not _PROCESS.exists():
         return Section(title, "Not measured", {}, remarks="This part needs Linux: /proc.")
-    size, blocks, stall = ("64 MiB", 1024, 0.2) if quick else ("1 GiB", 16384, STALL)
+    size, blocks, stall = ("16 MiB", 256, 0.1) if quick else ("1 GiB", 16384, STALL)
     names, directions = list(contenders), ("download", "upload")
     rows: dict[str, dict[str, Cell]] = {}
     for direction in directions:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import NamedTuple, TypeAlias
 
 from benchmarks.measure import Failure, Round, interleave, ratio
-from benchmarks.processes import Server, served
+from benchmarks.processes import Server, started
 from benchmarks.report import Cell, Section
 from benchmarks.wrk import wrk
 
@@ -17,7 +17,7 @@ LATENCY_TITLE = "99th percentile of the time per request, over real servers"
 LATENCY_UNIT = "As a multiple of gatebridge's; less is better"
 
 Commands: TypeAlias = Mapping[str, Sequence[str]]
-"""The arguments of `served` for each contender."""
+"""The arguments of `started` for each contender."""
 
 
 class _Seen(NamedTuple):
@@ -65,9 +65,13 @@ def _measure_row(row: Row, *, quick: bool) -> tuple[dict[str, Cell], dict[str, C
     results: dict[str, list[float] | Failure] = {}
     seen: dict[str, _Seen] = {}
     with ExitStack() as stack:
-        for contender, command in row.commands.items():
+        servers = {
+            contender: stack.enter_context(started(*command))
+            for contender, command in row.commands.items()
+        }
+        for contender, server in servers.items():
             try:
-                server = stack.enter_context(served(*command))
+                server.wait_until_it_answers()
             except RuntimeError:
                 results[contender] = Failure("does not answer")
             else:
@@ -78,7 +82,7 @@ def _measure_row(row: Row, *, quick: bool) -> tuple[dict[str, Cell], dict[str, C
             for bad, percentiles in seen.values():
                 bad.clear()
                 percentiles.clear()
-        results |= interleave(rounds, 1 if quick else 6, 600)
+        results |= interleave(rounds, 1 if quick else 5, 600)
     reference = results["gatebridge"]
     assert isinstance(reference, list), "gatebridge does not answer"
     return (

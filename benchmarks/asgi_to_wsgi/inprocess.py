@@ -49,8 +49,8 @@ def measure_row(
     how: str,
     *,
     quick: bool = False,
-    rounds: int = 15,
-    time_limit: float = 5,
+    rounds: int = 11,
+    time_limit: float = 3,
 ) -> Results:
     """Measure all contenders at one work."""
     answer = work.answer()

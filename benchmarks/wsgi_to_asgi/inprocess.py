@@ -54,7 +54,7 @@ def measure(loop_name: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # no
                 except Failure as failure:
                     results[name] = failure
             gc.collect()
-            measured = interleave(rounds, 2 if quick else 15, 0 if quick else 5)
+            measured = interleave(rounds, 2 if quick else 11, 0 if quick else 3)
             yield (
                 (work.name, how, loop_name),
                 {name: measured.get(name) or results[name] for name in apps},
