@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.inprocess import FLOOR, LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, hop_target, inverse, number
-from benchmarks.wsgi_to_asgi import inprocess, memory, servers, stages, stalls
+from benchmarks.wsgi_to_asgi import busy, inprocess, memory, servers, stages, stalls
 
 _PREFACE = """\
 What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and
@@ -90,6 +90,13 @@ def _while_stalled(rows: Rows) -> Iterator[Target]:
             yield Target(text, number(rows, row, "gatebridge"), 2)
 
 
+def _while_busy(rows: Rows) -> Iterator[Target]:
+    for loop in LOOPS:
+        text = f"{busy.SUBMIT}, {loop}: at most 1 ms, however busy the workers are"
+        longest = number(rows, f"{busy.SUBMIT}, {loop}", busy.LONGEST)
+        yield Target(text, longest, 1)
+
+
 SUITE = Suite(
     name="wsgi-to-asgi",
     title="WSGI applications on ASGI servers",
@@ -101,6 +108,7 @@ SUITE = Suite(
         "servers": servers.run,
         "memory": memory.run,
         "stalls": stalls.run,
+        "busy": busy.run,
     },
     targets={
         "inprocess": _in_process,
@@ -109,5 +117,6 @@ SUITE = Suite(
         "latency": _slowest,
         "memory": _in_memory,
         "stalls": _while_stalled,
+        "busy": _while_busy,
     },
 )

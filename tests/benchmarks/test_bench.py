@@ -625,6 +625,25 @@ def test_a_quick_run_takes_requests_apart(tmp_path: Path) -> None:
             assert any(row.startswith(f"{name}, ") for row in rows)
 
 
+def test_a_quick_run_times_every_call_into_the_pool(tmp_path: Path) -> None:
+    run_quickly("benchmarks", "busy", output=tmp_path)
+
+    text = (tmp_path / "wsgi-to-asgi.md").read_text("utf-8")
+    rows = {row[0]: row[1:] for line in text.splitlines() if (row := cells_of(line))}
+    for loop in LOOPS:
+        for name in ("WorkerPool.submit", "as much Python code", "time.sleep(0)"):
+            median, rare, longest = map(float, rows[f"{name}, {loop}"])
+            assert 0 < median <= rare <= longest
+
+
+def test_the_longest_call_into_the_pool_is_held_to_a_millisecond() -> None:
+    rows = {f"WorkerPool.submit, {loop}": {"longest": Cell(1.1)} for loop in LOOPS}
+
+    targets = WSGI_TO_ASGI.targets_of({"busy": Section("", "", rows)})
+
+    assert [target.verdict for target in targets] == ["not met"] * len(LOOPS)
+
+
 async def test_the_limit_answers_the_right_bytes() -> None:
     from benchmarks.wsgi_to_asgi.apps import works
     from benchmarks.wsgi_to_asgi.contenders import OnEventLoop
