@@ -55,7 +55,8 @@ def measure_rows(
             LATENCY_TITLE,
             LATENCY_UNIT,
             latencies,
-            "From the same runs: of 100 requests, one takes longer.",
+            "From the same runs: one of 100 requests takes longer.",
+            drawn=False,
         ),
     }
 
