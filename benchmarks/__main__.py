@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks import overview
-from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI
+from benchmarks.asgi_on_wsgi.suite import SUITE as ASGI_TO_WSGI
 from benchmarks.chart import THEMES, chart
 from benchmarks.record import Record
 from benchmarks.report import Section, Target, markdown, section_table, target_table
 from benchmarks.suite import Rows, Suite
-from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI
+from benchmarks.wsgi_on_asgi.suite import SUITE as WSGI_TO_ASGI
 
 SUITES = {suite.name: suite for suite in (WSGI_TO_ASGI, ASGI_TO_WSGI)}
 PARTS = list(dict.fromkeys(part for suite in SUITES.values() for part in suite.parts))

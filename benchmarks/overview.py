@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI_TO_WSGI
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS as ASGI_TO_WSGI
 from benchmarks.report import Cell, Section
 from benchmarks.suite import inverse
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI_TO_ASGI
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS as WSGI_TO_ASGI
 
 TITLE = "Each adapter beside gatebridge"
 UNIT = (

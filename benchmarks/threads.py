@@ -23,15 +23,15 @@ from typing import NamedTuple, TypeAlias
 
 import anyio.to_thread
 
-from benchmarks.asgi_to_wsgi import host as wsgi_host
-from benchmarks.asgi_to_wsgi.apps import small as asgi_small
-from benchmarks.asgi_to_wsgi.inprocess import run_in_threads
+from benchmarks.asgi_on_wsgi import host as wsgi_host
+from benchmarks.asgi_on_wsgi.apps import small as asgi_small
+from benchmarks.asgi_on_wsgi.inprocess import run_in_threads
 from benchmarks.child import in_child
 from benchmarks.measure import ratio
 from benchmarks.report import Cell, Section, markdown
 from benchmarks.works import BLOCK, Work, WrongAnswer
-from benchmarks.wsgi_to_asgi.apps import small, stream, upload
-from benchmarks.wsgi_to_asgi.host import Request, new_scope
+from benchmarks.wsgi_on_asgi.apps import small, stream, upload
+from benchmarks.wsgi_on_asgi.host import Request, new_scope
 from gatebridge import AsgiToWsgi, WsgiToAsgi, __version__
 from gatebridge.types import (
     ASGIApplication,

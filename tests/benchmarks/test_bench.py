@@ -19,12 +19,12 @@ for name in ("flask", "rich", "starlette"):
 ROOT = Path(__file__).parents[2]
 
 from benchmarks.__main__ import main as benchmarks_main  # noqa: E402
-from benchmarks.asgi_to_wsgi import apps as asgi_apps  # noqa: E402
-from benchmarks.asgi_to_wsgi import host as wsgi_host  # noqa: E402
-from benchmarks.asgi_to_wsgi import inprocess as a2w_inprocess  # noqa: E402
-from benchmarks.asgi_to_wsgi import memory as a2w_memory  # noqa: E402
-from benchmarks.asgi_to_wsgi import servers as a2w_servers  # noqa: E402
-from benchmarks.asgi_to_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
+from benchmarks.asgi_on_wsgi import apps as asgi_apps  # noqa: E402
+from benchmarks.asgi_on_wsgi import host as wsgi_host  # noqa: E402
+from benchmarks.asgi_on_wsgi import inprocess as a2w_inprocess  # noqa: E402
+from benchmarks.asgi_on_wsgi import memory as a2w_memory  # noqa: E402
+from benchmarks.asgi_on_wsgi import servers as a2w_servers  # noqa: E402
+from benchmarks.asgi_on_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
 from benchmarks.chart import MARKS, THEMES, chart, domain, groups_of, ticks  # noqa: E402
 from benchmarks.child import ChildEnded, in_child  # noqa: E402
 from benchmarks.inprocess import LOOPS, Results, cells  # noqa: E402
@@ -42,9 +42,9 @@ from benchmarks.suite import Suite  # noqa: E402
 from benchmarks.threads import QUICK  # noqa: E402
 from benchmarks.works import BLOCK, Work, WrongAnswer  # noqa: E402
 from benchmarks.wrk import Answers, parse  # noqa: E402
-from benchmarks.wsgi_to_asgi import apps as wsgi_apps  # noqa: E402
-from benchmarks.wsgi_to_asgi import inprocess as w2a_inprocess  # noqa: E402
-from benchmarks.wsgi_to_asgi.suite import SUITE as WSGI_TO_ASGI  # noqa: E402
+from benchmarks.wsgi_on_asgi import apps as wsgi_apps  # noqa: E402
+from benchmarks.wsgi_on_asgi import inprocess as w2a_inprocess  # noqa: E402
+from benchmarks.wsgi_on_asgi.suite import SUITE as WSGI_TO_ASGI  # noqa: E402
 
 from benchmarks import overview  # noqa: E402
 from benchmarks import wrk as wrk_module  # noqa: E402
@@ -428,7 +428,7 @@ def test_at_load_the_yardstick_is_the_hop_and_both_translations() -> None:
 
 
 def test_every_target_over_servers_speaks_of_a_row_that_is_measured() -> None:
-    from benchmarks.wsgi_to_asgi.servers import rows
+    from benchmarks.wsgi_on_asgi.servers import rows
 
     for table, number in (("servers", 0.5), ("latency", 2.0)):
         cells = {row.name: dict.fromkeys(row.commands, Cell(number)) for row in rows(quick=False)}
@@ -569,9 +569,9 @@ def test_without_a_client_or_a_server_the_report_says_so(
 
 
 def test_every_contender_has_a_mark() -> None:
-    from benchmarks.asgi_to_wsgi.contenders import CONTENDERS as ASGI
-    from benchmarks.wsgi_to_asgi import servers as w2a_servers
-    from benchmarks.wsgi_to_asgi.contenders import CONTENDERS as WSGI
+    from benchmarks.asgi_on_wsgi.contenders import CONTENDERS as ASGI
+    from benchmarks.wsgi_on_asgi import servers as w2a_servers
+    from benchmarks.wsgi_on_asgi.contenders import CONTENDERS as WSGI
 
     rows = w2a_servers.rows(quick=False)
     servers = {name for row in rows for name in row.commands}
@@ -645,9 +645,9 @@ def test_the_longest_call_into_the_pool_is_held_to_a_millisecond() -> None:
 
 
 async def test_the_limit_answers_the_right_bytes() -> None:
-    from benchmarks.wsgi_to_asgi.apps import works
-    from benchmarks.wsgi_to_asgi.contenders import OnEventLoop
-    from benchmarks.wsgi_to_asgi.host import check
+    from benchmarks.wsgi_on_asgi.apps import works
+    from benchmarks.wsgi_on_asgi.contenders import OnEventLoop
+    from benchmarks.wsgi_on_asgi.host import check
 
     for work in works(quick=True):
         await check(OnEventLoop(work.app), work)

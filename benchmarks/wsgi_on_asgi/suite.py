@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.inprocess import FLOOR, LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, hop_target, inverse, number
-from benchmarks.wsgi_to_asgi import busy, inprocess, memory, servers, stages, stalls
+from benchmarks.wsgi_on_asgi import busy, inprocess, memory, servers, stages, stalls
 
 _PREFACE = """\
 What each adapter costs beside gatebridge's `WsgiToAsgi`, and beside a bare hop to a thread and

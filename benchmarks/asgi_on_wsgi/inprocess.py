@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks.asgi_to_wsgi.apps import works
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS, RawHop
-from benchmarks.asgi_to_wsgi.host import check, serve
+from benchmarks.asgi_on_wsgi.apps import works
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS, RawHop
+from benchmarks.asgi_on_wsgi.host import check, serve
 from benchmarks.inprocess import BATCH_LIMIT, FLOOR, Key, Results, in_one_process
 from benchmarks.measure import Failure, Round, interleave
 from benchmarks.report import Section

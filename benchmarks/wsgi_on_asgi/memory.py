@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from benchmarks.memory import STALL, above_idle, new_block, with_a_stalled_peer
 from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
-from benchmarks.wsgi_to_asgi.apps import PLAIN
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
-from benchmarks.wsgi_to_asgi.host import new_scope
+from benchmarks.wsgi_on_asgi.apps import PLAIN
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS, THREADS
+from benchmarks.wsgi_on_asgi.host import new_scope
 from gatebridge.types import (
     ASGIApplication,
     Message,

@@ -14,7 +14,7 @@ from benchmarks.measure import Failure
 from benchmarks.processes import Server, started, uvicorn
 from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS
 
 TITLE = "Small requests while clients stall"
 
@@ -60,7 +60,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
 
 def _slowdown(name: str, request: bytes, count: int, asked: int, patience: float) -> float:
     """Return how much longer a small request takes with so many stalled clients."""
-    command = uvicorn(f"benchmarks.wsgi_to_asgi.served:stalling_{name}_{THREADS}")
+    command = uvicorn(f"benchmarks.wsgi_on_asgi.served:stalling_{name}_{THREADS}")
     with ExitStack() as stack:
         calm, stalled = (stack.enter_context(started(*command)) for _ in range(2))
         try:

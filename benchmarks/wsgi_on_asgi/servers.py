@@ -18,7 +18,7 @@ from benchmarks.processes import (
 from benchmarks.report import Section
 from benchmarks.servers import TITLE, Commands, Row, measure_rows
 from benchmarks.wrk import INSTALL
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS, THREADS
 
 LIMIT = "called on the event loop (limit)"
 GUNICORN = "gunicorn gthread"
@@ -66,11 +66,11 @@ def rows(*, quick: bool) -> list[Row]:
 def _on_uvicorn(app: str, loop: str) -> Commands:
     name, attribute = _APPS[app]
     commands = {
-        contender: uvicorn(f"benchmarks.wsgi_to_asgi.served:{name}_{contender}_{THREADS}", loop)
+        contender: uvicorn(f"benchmarks.wsgi_on_asgi.served:{name}_{contender}_{THREADS}", loop)
         for contender in CONTENDERS
     }
-    commands[LIMIT] = uvicorn(f"benchmarks.wsgi_to_asgi.served:{name}_limit", loop)
-    native = f"benchmarks.wsgi_to_asgi.apps:{attribute}"
+    commands[LIMIT] = uvicorn(f"benchmarks.wsgi_on_asgi.served:{name}_limit", loop)
+    native = f"benchmarks.wsgi_on_asgi.apps:{attribute}"
     if find_spec("gunicorn"):
         commands[GUNICORN] = gunicorn(native, THREADS)
     if loop == LOOPS[-1]:  # they have no event loop; once is enough
@@ -86,8 +86,8 @@ def _on_uvicorn(app: str, loop: str) -> Commands:
 
 def _on_granian(app: str) -> Commands:
     name, attribute = _APPS[app]
-    served = f"benchmarks.wsgi_to_asgi.served:{name}"
-    native = f"benchmarks.wsgi_to_asgi.apps:{attribute}"
+    served = f"benchmarks.wsgi_on_asgi.served:{name}"
+    native = f"benchmarks.wsgi_on_asgi.apps:{attribute}"
     return {
         "gatebridge": granian_asgi(f"{served}_gatebridge_{GRANIAN_THREADS}"),
         LIMIT: granian_asgi(f"{served}_limit"),

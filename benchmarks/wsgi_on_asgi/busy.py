@@ -14,9 +14,9 @@ from benchmarks.inprocess import LOOPS
 from benchmarks.report import Cell, Section
 from benchmarks.threads import calibrate, compute, wsgi_app
 from benchmarks.works import Work
-from benchmarks.wsgi_to_asgi.contenders import THREADS
-from benchmarks.wsgi_to_asgi.host import serve
-from benchmarks.wsgi_to_asgi.inprocess import new_loop
+from benchmarks.wsgi_on_asgi.contenders import THREADS
+from benchmarks.wsgi_on_asgi.host import serve
+from benchmarks.wsgi_on_asgi.inprocess import new_loop
 from gatebridge import WsgiToAsgi
 from gatebridge._concurrency.pool import Job, WorkerPool
 

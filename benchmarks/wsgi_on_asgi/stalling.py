@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from benchmarks.works import BLOCK
-from benchmarks.wsgi_to_asgi.apps import small, stream, upload
+from benchmarks.wsgi_on_asgi.apps import small, stream, upload
 from gatebridge.types import StartResponse, WSGIEnvironment
 
 DOWNLOAD_BLOCKS = 256

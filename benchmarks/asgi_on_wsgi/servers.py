@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
 from benchmarks.inprocess import LOOPS
 from benchmarks.processes import gunicorn, uvicorn
 from benchmarks.report import Section
@@ -49,12 +49,12 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section | dict
 def _commands(name: str, attribute: str) -> Commands:
     commands = {
         contender: gunicorn(
-            f"benchmarks.asgi_to_wsgi.served:{name}_{contender}_{LOOPS[-1]}", THREADS
+            f"benchmarks.asgi_on_wsgi.served:{name}_{contender}_{LOOPS[-1]}", THREADS
         )
         for contender in CONTENDERS
     }
     if name == "plain":
-        commands[GUNICORN] = gunicorn("benchmarks.asgi_to_wsgi.served:wsgi_small", THREADS)
+        commands[GUNICORN] = gunicorn("benchmarks.asgi_on_wsgi.served:wsgi_small", THREADS)
     if find_spec("uvicorn"):
-        commands[UVICORN] = uvicorn(f"benchmarks.asgi_to_wsgi.apps:{attribute}")
+        commands[UVICORN] = uvicorn(f"benchmarks.asgi_on_wsgi.apps:{attribute}")
     return commands

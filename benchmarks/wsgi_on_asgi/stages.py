@@ -12,10 +12,10 @@ from benchmarks import stages, translation
 from benchmarks.inprocess import FLOOR, Results
 from benchmarks.report import Section
 from benchmarks.stages import Stage
-from benchmarks.wsgi_to_asgi.apps import PLAIN, works
-from benchmarks.wsgi_to_asgi.contenders import THREADS, RawHop
-from benchmarks.wsgi_to_asgi.host import new_scope, serve
-from benchmarks.wsgi_to_asgi.inprocess import CONCURRENCIES, new_loop, prepare, run_on
+from benchmarks.wsgi_on_asgi.apps import PLAIN, works
+from benchmarks.wsgi_on_asgi.contenders import THREADS, RawHop
+from benchmarks.wsgi_on_asgi.host import new_scope, serve
+from benchmarks.wsgi_on_asgi.inprocess import CONCURRENCIES, new_loop, prepare, run_on
 from gatebridge import WsgiToAsgi, environ_from_scope
 from gatebridge._translate.head_from_wsgi import head_from_wsgi
 from gatebridge._wsgi_on_asgi import call_in_thread

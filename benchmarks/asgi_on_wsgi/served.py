@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.asgi_to_wsgi.apps import small, starlette_app
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS
+from benchmarks.asgi_on_wsgi.apps import small, starlette_app
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
 from gatebridge.types import ASGIApplication, StartResponse, WSGIApplication, WSGIEnvironment
 
 _APPS: dict[str, ASGIApplication] = {"starlette": starlette_app, "plain": small}

@@ -14,9 +14,9 @@ from benchmarks.inprocess import BATCH_LIMIT, FLOOR, Key, Results, in_one_proces
 from benchmarks.measure import Failure, Round, interleave
 from benchmarks.report import Section
 from benchmarks.works import Work, WrongAnswer
-from benchmarks.wsgi_to_asgi.apps import works
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, THREADS, RawHop
-from benchmarks.wsgi_to_asgi.host import check, serve
+from benchmarks.wsgi_on_asgi.apps import works
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS, THREADS, RawHop
+from benchmarks.wsgi_on_asgi.host import check, serve
 from gatebridge.types import ASGIApplication, WSGIApplication
 
 CONCURRENCIES = {"alone": 1, "20 concurrent": 20}

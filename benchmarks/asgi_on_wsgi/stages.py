@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from benchmarks import stages, translation
-from benchmarks.asgi_to_wsgi.apps import PLAIN, works
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS, RawHop
-from benchmarks.asgi_to_wsgi.host import new_environ, serve
-from benchmarks.asgi_to_wsgi.inprocess import CONCURRENCIES, prepare
+from benchmarks.asgi_on_wsgi.apps import PLAIN, works
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS, RawHop
+from benchmarks.asgi_on_wsgi.host import new_environ, serve
+from benchmarks.asgi_on_wsgi.inprocess import CONCURRENCIES, prepare
 from benchmarks.inprocess import FLOOR, Results
 from benchmarks.report import Section
 from benchmarks.stages import Stage

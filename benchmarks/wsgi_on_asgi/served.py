@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.wsgi_to_asgi.apps import flask_app, small
-from benchmarks.wsgi_to_asgi.contenders import CONTENDERS, OnEventLoop
-from benchmarks.wsgi_to_asgi.stalling import stalling
+from benchmarks.wsgi_on_asgi.apps import flask_app, small
+from benchmarks.wsgi_on_asgi.contenders import CONTENDERS, OnEventLoop
+from benchmarks.wsgi_on_asgi.stalling import stalling
 from gatebridge.types import ASGIApplication, WSGIApplication
 
 _APPS: dict[str, WSGIApplication] = {"flask": flask_app, "plain": small, "stalling": stalling}

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.asgi_to_wsgi.apps import PLAIN
-from benchmarks.asgi_to_wsgi.contenders import CONTENDERS
-from benchmarks.asgi_to_wsgi.host import Body, Response, new_environ
+from benchmarks.asgi_on_wsgi.apps import PLAIN
+from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
+from benchmarks.asgi_on_wsgi.host import Body, Response, new_environ
 from benchmarks.memory import STALL, above_idle, new_block, with_a_stalled_peer
 from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
