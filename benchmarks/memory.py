@@ -65,9 +65,8 @@ def with_a_stalled_peer(
 
 def above_idle(serve: Callable[[], object]) -> Cell:
     """Return how much memory it takes at the peak to serve one request."""
-    with suppress(OSError):
-        (_PROCESS / "clear_refs").write_text("5")  # the peak is from now on
-    idle = _peak()
+    forget_peak()
+    idle = peak()
     ends: list[Cell] = []
 
     def run() -> None:
@@ -76,12 +75,12 @@ def above_idle(serve: Callable[[], object]) -> Cell:
         except Exception:  # noqa: BLE001 - whatever it is, it is the result
             ends.append(Cell(note="fails"))
         else:
-            ends.append(Cell(_peak() - idle))
+            ends.append(Cell(peak() - idle))
 
     threading.Thread(target=run, daemon=True).start()
     while not ends:
         time.sleep(0.02)
-        if _peak() - idle > CEILING:
+        if peak() - idle > CEILING:
             ends.append(Cell(CEILING, or_more=True))
     return ends[0]
 
@@ -91,8 +90,14 @@ def new_block() -> bytes:
     return BLOCK[:32768] + BLOCK[32768:]
 
 
-def _peak() -> float:
-    """Return the most memory that this process has had resident, in MiB."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", (_PROCESS / "status").read_text("ascii"))
+def forget_peak(process: Path = _PROCESS) -> None:
+    """Let the peak of a process be from now on."""
+    with suppress(OSError):
+        (process / "clear_refs").write_text("5")
+
+
+def peak(process: Path = _PROCESS) -> float:
+    """Return the most memory that a process has had resident, in MiB."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text("ascii"))
     assert found is not None
     return int(found[1]) / 1024

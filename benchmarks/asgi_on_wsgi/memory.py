@@ -6,27 +6,74 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
+from http.client import HTTPConnection, HTTPException
+from importlib.util import find_spec
+from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 from benchmarks.asgi_on_wsgi.apps import PLAIN
 from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
 from benchmarks.asgi_on_wsgi.host import Body, Response, new_environ
-from benchmarks.memory import STALL, above_idle, new_block, with_a_stalled_peer
+from benchmarks.memory import STALL, above_idle, forget_peak, new_block, peak, with_a_stalled_peer
+from benchmarks.processes import gunicorn, started
 from benchmarks.report import Cell, Section
 from benchmarks.works import BLOCK
 from gatebridge.types import ASGIApplication, Receive, Scope, Send, WSGIApplication
 
+THREADS = 8
+
 _REMARKS = (
     "Download: the application sends new blocks of 64 KiB; the client takes 256 KiB, stalls for "
     f"{STALL:g} seconds, and takes the rest. Upload: the application begins to receive after "
-    f"{STALL:g} seconds; the client has all at hand."
+    f"{STALL:g} seconds; the client has all at hand. On Gunicorn (gthread), nobody stalls, and "
+    "idle is its worker process after an upload of 1 MiB."
 )
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure all contenders; ``advance`` is told what was measured, and which part it is."""
-    return with_a_stalled_peer(measure, CONTENDERS, _REMARKS, quick=quick, advance=advance)
+    section = with_a_stalled_peer(measure, CONTENDERS, _REMARKS, quick=quick, advance=advance)
+    if section.rows and find_spec("gunicorn"):
+        size = 16 if quick else 256
+        section.rows[f"{size} MiB upload on Gunicorn"] = {
+            name: _on_gunicorn(name, 16 * size) for name in CONTENDERS
+        }
+    return section
+
+
+def _on_gunicorn(name: str, blocks: int) -> Cell:
+    """Return how much memory an upload takes in the worker of a real server."""
+    command = gunicorn(f"benchmarks.asgi_on_wsgi.served:upload_{name}_asyncio", THREADS)
+    with started(*command) as server:
+        try:
+            server.wait_until_it_answers()
+            master = server.process.pid
+            children = Path(f"/proc/{master}/task/{master}/children").read_text("ascii")
+            worker = Path("/proc") / children.split()[0]
+            _post(server.port, 16)  # whatever is needed once
+            forget_peak(worker)
+            idle = peak(worker)
+            _post(server.port, blocks)
+            return Cell(peak(worker) - idle)
+        except (OSError, HTTPException, RuntimeError, ValueError):
+            return Cell(note="fails")
+
+
+def _post(port: int, blocks: int) -> None:
+    """Send a body, as fast as the server takes it.
+
+    Raises:
+        ValueError: The answer is not how long the body was.
+    """
+    size = blocks * len(BLOCK)
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+        client.request("POST", "/", repeat(BLOCK, blocks), {"Content-Length": str(size)})
+        answer = client.getresponse().read()
+    if int(answer) != size:
+        raise ValueError(f"{answer!r} instead of {size}")
 
 
 def measure(name: str, direction: str, blocks: int, stall: float) -> Iterator[Cell]:

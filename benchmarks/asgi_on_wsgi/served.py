@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.asgi_on_wsgi.apps import small, starlette_app
+from benchmarks.asgi_on_wsgi.apps import small, starlette_app, upload
 from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
 from gatebridge.types import ASGIApplication, StartResponse, WSGIApplication, WSGIEnvironment
 
-_APPS: dict[str, ASGIApplication] = {"starlette": starlette_app, "plain": small}
+_APPS: dict[str, ASGIApplication] = {"starlette": starlette_app, "plain": small, "upload": upload}
 
 
 def wsgi_small(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -40,7 +40,7 @@ def _in_process(rows: Rows) -> Iterator[Target]:
 
 def _in_memory(rows: Rows) -> Iterator[Target]:
     for row in rows:
-        text = f"{row}, stalled peer: at most 4 MiB above idle"
+        text = f"{row}: at most 4 MiB above idle"
         yield Target(text, number(rows, row, "gatebridge"), 4)
 
 

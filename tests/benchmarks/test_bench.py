@@ -625,6 +625,16 @@ def test_a_quick_run_takes_requests_apart(tmp_path: Path) -> None:
             assert any(row.startswith(f"{name}, ") for row in rows)
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux: /proc")
+def test_a_quick_run_measures_the_memory_of_a_real_server(tmp_path: Path) -> None:
+    pytest.importorskip("gunicorn")
+    run_quickly("benchmarks", "memory", "--direction", "asgi-to-wsgi", output=tmp_path)
+
+    text = (tmp_path / "asgi-to-wsgi.md").read_text("utf-8")
+    rows = {row[0]: row[1:] for line in text.splitlines() if (row := cells_of(line))}
+    assert float(rows["16 MiB upload on Gunicorn"][0]) < 700
+
+
 def test_a_quick_run_times_every_call_into_the_pool(tmp_path: Path) -> None:
     run_quickly("benchmarks", "busy", output=tmp_path)
 
