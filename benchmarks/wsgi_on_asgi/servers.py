@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ GRANIAN = "granian WSGI"
 GRANIAN_ONE = "granian WSGI, 1 thread"
 
 GRANIAN_THREADS = 8
+ONE_PROCESSOR = f"Flask, 20 connections, {LOOPS[-1]}, one processor"
 
 _APPS = {"Flask": ("flask", "flask_app"), "plain": ("plain", "small")}
 """The attributes of `served` and of `apps` that an application has."""
@@ -34,6 +36,7 @@ _REMARKS = (
     "The adapters are on Uvicorn (httptools, one process), on the event loop that the row names. "
     "In the row of Granian, gatebridge is on Granian's ASGI interface (uvloop) with "
     f"{GRANIAN_THREADS} threads, beside Granian's own WSGI interface with as many.\n\n"
+    "In the row of one processor each server is kept on one, and the client may use the others.\n\n"
     "The limit is no choice: the same server calls the application on its event loop, without a "
     "thread, so that a request that waits stalls all others. No adapter may do that.\n\n"
     "The other columns have no adapter: the application itself on WSGI servers, in one process "
@@ -58,6 +61,8 @@ def rows(*, quick: bool) -> list[Row]:
         for app, connections in kinds
         for loop in (LOOPS[-1:] if quick or connections == 50 else LOOPS)
     ]
+    if hasattr(os, "sched_setaffinity") and not quick:
+        found.append(Row(ONE_PROCESSOR, _on_one_processor("Flask"), 20))
     if find_spec("granian"):
         found.append(Row("Flask, 20 connections, Granian", _on_granian("Flask"), 20))
     return found
@@ -82,6 +87,16 @@ def _on_uvicorn(app: str, loop: str) -> Commands:
             commands[GRANIAN] = granian_wsgi(native, THREADS)
             commands[GRANIAN_ONE] = granian_wsgi(native, 1)
     return commands
+
+
+def _on_one_processor(app: str) -> Commands:
+    everywhere = _on_uvicorn(app, LOOPS[-1])
+    alone = ("gatebridge", LIMIT, GUNICORN)
+    return {
+        name: ["benchmarks.on_one_processor", *everywhere[name]]
+        for name in alone
+        if name in everywhere
+    }
 
 
 def _on_granian(app: str) -> Commands:
