@@ -246,7 +246,8 @@ class WsgiCall(ABC):
                 (start, {"type": "http.response.body", "body": block, "more_body": False})
             )
         else:
-            self.open_channel().put(block, start=start, last=step is END)
+            channel = self.channel or self.open_channel()
+            channel.put(block, start=start, last=step is END)
 
     def _send_whole(self, blocks: Sequence[bytes]) -> None:
         """Leave a result that is complete to be sent: start, body and end travel together."""
