@@ -16,7 +16,7 @@ UNIT = (
 )
 _ADAPTERS = {*WSGI_TO_ASGI, *ASGI_TO_WSGI}
 _ALONE = ", alone, asyncio"
-_NOT_SHOWN = (", asyncio", ", Granian")  # of the rows over real servers
+_NOT_SHOWN = (", asyncio", ", one processor", ", Granian")  # of the rows over real servers
 
 
 def rows_of(sections: Mapping[str, Mapping[str, Section]]) -> dict[str, dict[str, Cell]]:

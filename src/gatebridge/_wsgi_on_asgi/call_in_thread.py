@@ -56,6 +56,8 @@ class WsgiCall(ABC):
         settings: Those of the adapter.
 
     Attributes:
+        channel: Where the response goes if it is not whole at once; None as long as nobody needed
+            it.
         stage: How far the response has come.
         whole: The messages of a response that was complete at once, until they are sent; None
             for any other response.
@@ -70,6 +72,7 @@ class WsgiCall(ABC):
         "_method",
         "_scope",
         "_settings",
+        "channel",
         "close_error",
         "stage",
         "whole",
@@ -83,6 +86,7 @@ class WsgiCall(ABC):
         self._input: WsgiInput | None = None
         self._head: ResponseHead | None = None  # also if the one that was given broke the rules
         self._length: BodyLength = UNKNOWN
+        self.channel: ResponseChannel | None = None
         self.stage = NO_HEAD
         self.close_error: BaseException | None = None
         self.whole: Sequence[HTTPSendMessage] | None = None

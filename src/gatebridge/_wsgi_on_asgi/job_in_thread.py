@@ -49,7 +49,6 @@ class WorkerJob(WsgiCall):
         spool_bytes: How much of a body to be spooled may stay in memory; None if it is not to be
             spooled.
         called: Whether the application was called.
-        channel: None as long as nobody needed it.
         done: Whether the worker has ended.
         ended: Whether the ASGI call has ended.
         errors: What the job has raised, at most one. A list, because `pop` is atomic: the loop's
@@ -65,7 +64,6 @@ class WorkerJob(WsgiCall):
         "_sends",
         "body",
         "called",
-        "channel",
         "done",
         "ended",
         "errors",
@@ -93,7 +91,6 @@ class WorkerJob(WsgiCall):
         self.body: WsgiInput | None = None
         self.spool_bytes: int | None = None
         self.called = False
-        self.channel: ResponseChannel | None = None
         self.done = False
         self.ended = False
         self.errors: list[BaseException] = []
