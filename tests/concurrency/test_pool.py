@@ -585,34 +585,83 @@ def test_a_full_or_closed_pool_says_so_while_its_lock_is_held(make_pool: Any) ->
         pool.submit(Job())
 
 
-def test_a_submit_that_a_signal_handler_interrupts_does_not_keep_the_lock(make_pool: Any) -> None:
-    class Interrupted:
-        """A lock after whose acquisition a signal handler raises."""
+class Interrupted:
+    """A lock after whose next acquisition a signal handler raises."""
 
-        def __init__(self, lock: Any) -> None:
-            self.lock = lock
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+        self.raises = True
 
-        def acquire(self, blocking: bool = True) -> bool:
-            self.lock.acquire(blocking=blocking)
+    def acquire(self, blocking: bool = True) -> bool:
+        acquired: bool = self.lock.acquire(blocking=blocking)
+        raises, self.raises = self.raises, False
+        if raises:
             raise KeyboardInterrupt
+        return acquired
 
-        def release(self) -> None:
-            self.lock.release()
+    def release(self) -> None:
+        self.lock.release()
 
-    pool = make_pool(1)
+
+def test_a_signal_handler_that_raises_keeps_neither_the_lock_nor_a_job(make_pool: Any) -> None:
+    pool, ran, withdrawn = make_pool(1), threading.Event(), []
+    (running,) = submit(pool, 1)
+    queued = Job()
+    pool.submit(queued)
     lock = pool._lock
-    pool._lock = Interrupted(lock)
-    with pytest.raises(KeyboardInterrupt):
+    for interrupted in (
+        lambda: pool.submit(Job()),
+        lambda: pool.withdraw(queued, partial(withdrawn.append, queued)),
+    ):
+        pool._lock = Interrupted(lock)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        pool._lock = lock
+    assert withdrawn == [queued]
+    running.end()  # with the lock
+    pool.submit(ran.set)
+    assert ran.wait(HANG)
+
+
+def test_jobs_that_wait_for_the_holder_of_the_lock_count_in_the_queue(make_pool: Any) -> None:
+    pool = make_pool(1, max_threads=1, max_queue=0)
+    with LockHolder(pool):
+        pool.submit(lambda: None)
+        with pytest.raises(PoolFull):
+            pool.submit(lambda: None)
+    pool = make_pool(1, max_threads=1, max_queue=1)
+    (running,) = submit(pool, 1)
+    with LockHolder(pool):
+        pool.withdraw(Job(), lambda: None)  # this does not
+        pool.submit(lambda: None)
+    running.end()
+
+
+def test_a_submit_that_fails_leaves_nobody_waiting(
+    make_pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may have left its work to this one."""
+    pool, withdrawn = make_pool(1, max_threads=1, max_queue=1), []
+    (running,) = submit(pool, 1)
+    queued = Job()
+    pool.submit(queued)
+    add = pool._add
+
+    def add_beside(job: Any) -> bool:
+        other = threading.Thread(
+            target=pool.withdraw, args=(queued, partial(withdrawn.append, queued))
+        )
+        other.start()
+        other.join(HANG)
+        assert withdrawn == []
+        started: bool = add(job)
+        return started
+
+    monkeypatch.setattr(pool, "_add", add_beside)
+    with pytest.raises(PoolFull):
         pool.submit(Job())
-    with pytest.raises(KeyboardInterrupt):
-        pool.withdraw(Job(), lambda: None)
-    pool._lock = lock
-    acquired: list[bool] = []
-    other = threading.Thread(target=lambda: acquired.append(lock.acquire(timeout=HANG)))
-    other.start()
-    other.join()
-    assert acquired == [True]
-    pool.forget_threads()
+    assert withdrawn == [queued]
+    running.end()
 
 
 def test_a_job_for_which_the_system_has_no_thread_stays_the_first(

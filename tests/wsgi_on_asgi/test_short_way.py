@@ -7,13 +7,17 @@ takes a channel to notice, and when its body comes in several messages.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from gatebridge._concurrency.pool import WorkerPool
+from gatebridge._wsgi_on_asgi import request_on_loop
+from gatebridge._wsgi_on_asgi.job_in_thread import WorkerJob
 from wsgi_on_asgi.apps import TEXT, Environ, adapter
-from wsgi_on_asgi.host import Host
+from wsgi_on_asgi.host import HANG, Host
 
 pytestmark = pytest.mark.direction("w2a")
 
@@ -218,3 +222,62 @@ async def test_a_send_that_fails_has_the_same_outcome(
         records = [(record.levelname, record.getMessage()) for record in caplog.records]
         outcomes.append((served.sent, repr(served.error), records))
     assert outcomes[0] == outcomes[1]
+
+
+async def test_a_response_that_becomes_whole_just_after_the_wait_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The wait for it has timed out, and the worker ends between the loop's two looks."""
+    looked = threading.Event()
+    take = WorkerJob.take_whole
+
+    def take_before_the_end(job: WorkerJob) -> Any:
+        taken = take(job)
+        looked.set()
+        for _ in range(HANG * 1000):
+            if job.done:
+                break
+            threading.Event().wait(0.001)
+        return taken
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        assert looked.wait(HANG)
+        start_response("200 OK", [TEXT])
+        return [b"a"]
+
+    monkeypatch.setattr(request_on_loop, "_UNWATCHED_SECONDS", 0.01)
+    monkeypatch.setattr(WorkerJob, "take_whole", take_before_the_end)
+    host = Host()
+    await host.serve(adapter(app))
+    assert (host.body, host.complete) == (b"a", True)
+
+
+async def test_the_rest_of_a_body_is_received_after_a_whole_response(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though the response was whole before the loop had handed over the request."""
+    submit = WorkerPool.submit
+    answered = threading.Event()
+
+    class Body(Framework):
+        def close(self) -> None:
+            answered.set()
+            rest.append(self.file.read())
+
+    rest: list[bytes] = []
+
+    def app(environ: Environ, start_response: Any) -> Body:
+        start_response("200 OK", [TEXT, ("Content-Length", "1")])
+        body = Body(b"a")
+        body.file = environ["wsgi.input"]  # type: ignore[attr-defined]
+        return body
+
+    def submit_and_wait(pool: WorkerPool, job: Any) -> bool:
+        starts_now = submit(pool, job)
+        assert answered.wait(HANG)
+        return starts_now
+
+    monkeypatch.setattr(WorkerPool, "submit", submit_and_wait)
+    host = Host(b"xy", b"z", method="POST")
+    await host.serve(adapter(app))
+    assert (host.body, rest) == (b"a", [b"xyz"])

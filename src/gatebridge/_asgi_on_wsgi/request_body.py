@@ -140,6 +140,11 @@ class RequestMessages:
         finally:
             del error  # no cycle through the traceback's frames
 
+    @property
+    def declared(self) -> bool:
+        """Whether the length of the body is known."""
+        return self._length is not None
+
     def read_ahead(self) -> Part | None:
         """Like `read`, but return None for an error, which the next `read` raises."""
         if self._error is None:

@@ -40,7 +40,8 @@ _HEAD_SECONDS = 0.03
 
 
 # A large upload is read ahead while nothing else waits for this thread, and while its parts are
-# there at once: a read that the application did not ask for must not wait for the client.
+# there at once: a read that the application did not ask for must not wait for the client. A chunked
+# body never is: its client may wait for an answer before it goes on.
 _AHEAD = 4  # number of parts that may be read ahead, once as many were asked for
 _AT_ONCE_SECONDS = 0.001
 
@@ -284,6 +285,7 @@ class WsgiRequest:
         """Return whether to read another part although the application waits for ``number``."""
         return (
             number > _AHEAD
+            and body.declared
             and body.parts < number + _AHEAD
             and not body.over
             and self._phase is _UNBEGUN

@@ -24,7 +24,7 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import partial
+from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from gatebridge._concurrency.daemon_thread import DaemonThread
@@ -96,10 +96,11 @@ class WorkerPool:
 
     def forget_threads(self) -> None:
         """Begin without threads: at construction, and in a forked child, which inherits none."""
-        # Guards all below but `_deferred`. Reentrant: the garbage collector may run while it is
-        # held, and end an abandoned request, which then withdraws its job.
+        # Guards all below but the two queues for its holder. Reentrant: the garbage collector may
+        # run while it is held, and end an abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
-        self._deferred: deque[Callable[[], object]] = deque()  # to be done with the lock held
+        self._arrivals: deque[Job] = deque()  # accepted, and left for the holder of the lock
+        self._withdrawals: deque[tuple[Job, Callable[[], object]]] = deque()  # likewise
         self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
         self._free = 0  # threads without a job, minus jobs in the inbox
         self._running = 0
@@ -113,7 +114,7 @@ class WorkerPool:
         # one is on its way at a time, and wakes the next if it finds more than one job: a burst of
         # short jobs is run by the first, and does not wake as many threads as there are jobs.
         self._inbox: deque[Job] = deque()
-        self._idle: list[threading.Lock] = []
+        self._idle: dict[SimpleQueue[None], None] = {}
         self._waking = False
 
     def submit(self, job: Job) -> bool:
@@ -134,14 +135,15 @@ class WorkerPool:
                 lock.release()
             else:
                 self._require_room()
-                self._deferred.append(partial(self._add_deferred, job))
+                self._arrivals.append(job)
                 starts_now = False
         except BaseException:
             with suppress(RuntimeError):  # if a signal handler has raised when it was released
                 lock.release()
+            self._settle()
             raise
-        if self._deferred:
-            self._do_deferred()
+        if self._arrivals or self._withdrawals:
+            self._settle()
         return starts_now
 
     def withdraw(self, job: Job, then: Callable[[], object]) -> None:
@@ -149,20 +151,23 @@ class WorkerPool:
 
         Never waits: ``then`` may be called by another thread, a little later.
         """
-        self._deferred.append(partial(self._withdraw, job, then))
-        self._do_deferred()
+        self._withdrawals.append((job, then))
+        self._settle()
 
-    def _do_deferred(self) -> None:
-        """Do what was deferred, or leave it to the thread that holds the lock."""
-        lock, deferred = self._lock, self._deferred
+    def _settle(self) -> None:
+        """Do what was left for the holder of the lock, unless another thread holds it now.
+
+        To be called after each release of the lock.
+        """
+        lock = self._lock
         try:
-            while deferred and lock.acquire(blocking=False):
-                while deferred:
-                    deferred.popleft()()
+            while (self._arrivals or self._withdrawals) and lock.acquire(blocking=False):
+                self._take_in()
                 lock.release()  # now look again: there may be more meanwhile
         except BaseException:
             with suppress(RuntimeError):
                 lock.release()
+            self._settle()
             raise
 
     def waiting(self) -> AbstractContextManager[None]:
@@ -180,7 +185,7 @@ class WorkerPool:
             len(self._threads),
             self._running,
             self._stalled,
-            len(self._backlog) + len(self._deferred),
+            len(self._backlog) + len(self._arrivals),
         )
 
     def open(self) -> None:
@@ -188,7 +193,7 @@ class WorkerPool:
         with self._lock:
             self._users += 1
             self._closed = None
-        self._do_deferred()
+        self._settle()
 
     def leave(self) -> object | None:
         """Accept no more jobs if this was the last user.
@@ -202,7 +207,7 @@ class WorkerPool:
         with self._lock:
             self._users -= 1
             closing = None if self._users else self._refuse_jobs()
-        self._do_deferred()
+        self._settle()
         return closing
 
     def reopen(self, closing: object) -> None:
@@ -210,7 +215,7 @@ class WorkerPool:
         with self._lock:
             if self._closed is closing:
                 self._closed = None
-        self._do_deferred()
+        self._settle()
 
     def close(self, timeout: float) -> list[str]:
         """Accept no more jobs, then `join`."""
@@ -228,7 +233,7 @@ class WorkerPool:
             ``str(job)`` of each accepted job that is not done; its thread is abandoned.
         """
         deadline = time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
-        self._do_deferred()
+        self._settle()
         with self._lock:
             taken = self._jobs()
         while True:
@@ -237,7 +242,7 @@ class WorkerPool:
                 jobs = [job for job in self._jobs() if job in taken]
                 if self._closed is None and not jobs:
                     threads = []
-            self._do_deferred()
+            self._settle()
             left = deadline - time.monotonic()
             if not threads or left <= 0:
                 return [str(job) for job in jobs]
@@ -245,14 +250,19 @@ class WorkerPool:
 
     def _refuse_jobs(self) -> object:
         self._closed = closing = object()
-        while self._idle:  # busy threads check after their job
-            self._idle.pop().release()
+        for bell in self._idle:  # busy threads check after their job
+            bell.put(None)
+        self._idle.clear()
         return closing
 
     def _jobs(self) -> list[Job]:
-        return [*(job for job in self._threads.values() if job is not None), *self._backlog]
+        at_work = [job for job in self._threads.values() if job is not None]
+        return [*at_work, *self._inbox, *self._backlog]
 
     # --- places: called with the lock held --------------------------------------------------------
+
+    # An exception of a signal handler comes at a call or a jump. So numbers and queues that belong
+    # together change without one in between.
 
     def _add(self, job: Job) -> bool:
         """Place a job, or let it wait; see `submit`."""
@@ -261,65 +271,82 @@ class WorkerPool:
         if self._free > 0 and self._running < self._limit:  # like _place, at less cost
             self._free -= 1
             self._running += 1
-            self._put(job)
+            self._inbox.append(job)
+            if self._idle and not self._waking:
+                self._wake()
             return True
         self._require_room()
-        if not self._has_place():
-            self._backlog[job] = None
-            return False
-        return self._place(job)
+        self._backlog[job] = None
+        try:
+            self._place_waiting()
+        except BaseException:
+            self._backlog.pop(job, None)
+            raise
+        return job not in self._backlog
 
     def _require_room(self) -> None:
-        """Raise unless there is a place for a job, or one to wait; also without the lock."""
+        """Raise unless a job would get a place, or may wait for one; also without the lock."""
         if self._closed is not None:
             raise PoolClosed
-        if (
-            self._max_queue is not None
-            and not self._has_place()
-            and len(self._backlog) + len(self._deferred) >= self._max_queue
-        ):
-            raise PoolFull
+        if self._max_queue is not None:
+            waiting = len(self._backlog) + len(self._arrivals)
+            if waiting - self._places() >= self._max_queue:
+                raise PoolFull
 
-    def _add_deferred(self, job: Job) -> None:
-        """Place a job that was accepted, even if the pool has been closed since."""
-        if not self._has_place():
+    def _take_in(self) -> None:
+        """Place what has arrived or let it wait, withdraw what is to be withdrawn."""
+        while True:
+            try:
+                job = self._arrivals[0]
+            except IndexError:
+                break
             self._backlog[job] = None
-            return
-        try:
-            self._place(job)
-        except RuntimeError:  # the system cannot start the first thread
-            self._backlog[job] = None
+            del self._arrivals[0]
+        while True:
+            try:
+                job, then = self._withdrawals.popleft()
+            except IndexError:
+                break
+            if job in self._backlog:
+                del self._backlog[job]
+                then()
+        with suppress(RuntimeError):  # the system cannot start the first thread
+            self._place_waiting()
+        if self._inbox and self._idle and not self._waking:  # a wake was interrupted
+            self._wake()
 
-    def _withdraw(self, job: Job, then: Callable[[], object]) -> None:
-        if job in self._backlog:
-            del self._backlog[job]
-            then()
+    def _places(self) -> int:
+        """Return how many jobs more could start now."""
+        threads = self._free + self._max_threads - len(self._threads)
+        return max(0, min(self._limit - self._running, threads))
 
     def _has_place(self) -> bool:
         return self._running < self._limit and (
             self._free > 0 or len(self._threads) < self._max_threads
         )
 
-    def _place(self, job: Job) -> bool:
-        """Give a place to a job, in a new thread if none is free; False if none can start."""
-        if self._free <= 0 and not self._start_thread():
-            self._backlog[job] = None
-            self._backlog.move_to_end(job, last=False)  # until another job is done
-            return False
-        self._free -= 1
-        self._running += 1
-        self._put(job)
-        return True
-
-    def _put(self, job: Job) -> None:
-        self._inbox.append(job)
-        if self._idle and not self._waking:
-            self._wake()
+    def _place_waiting(self) -> None:
+        """Give places to the jobs that have waited longest, in new threads if none is free."""
+        while self._backlog and self._has_place():
+            if self._free <= 0 and not self._start_thread():
+                return  # they wait until another job is done
+            job = next(iter(self._backlog), None)
+            if job is None:  # it was withdrawn meanwhile
+                return
+            del self._backlog[job]
+            self._free -= 1
+            self._running += 1
+            self._inbox.append(job)
+            if self._idle and not self._waking:
+                self._wake()
 
     def _wake(self) -> None:
         """Wake the thread that has waited for the shortest time."""
+        bell = next(reversed(self._idle))
+        bell.put(None)
+        # If this is interrupted, the thread does the rest.
         self._waking = True
-        self._idle.pop().release()
+        del self._idle[bell]
 
     def _start_thread(self) -> bool:
         self._started += 1
@@ -341,13 +368,12 @@ class WorkerPool:
 
     def _work(self) -> None:
         me = threading.current_thread()
-        bell = threading.Lock()  # released to wake this thread
-        bell.acquire()
+        bell: SimpleQueue[None] = SimpleQueue()
         with self._lock:
             if me not in self._threads:  # its start was interrupted
                 self._threads[me] = None
                 self._free += 1
-        self._do_deferred()
+        self._settle()
         while (job := self._next_job(me, bell)) is not None:
             while job is not None:
                 job = self._do(me, job)
@@ -369,7 +395,7 @@ class WorkerPool:
         return following
 
     def _after_job(self, me: threading.Thread) -> Job | None:
-        """Return a job for this thread's place, or for this thread if it gives up the place."""
+        """Return the next job for this thread's place; give up the place if no job waits."""
         following = None
         with self._lock:
             if self._backlog and self._running <= self._limit:
@@ -378,37 +404,45 @@ class WorkerPool:
                 self._threads[me] = None  # an idle thread keeps nothing of its last job alive
                 self._running -= 1
                 self._free += 1
-                following = self._take()
-        if self._deferred:
-            self._do_deferred()
+        if self._arrivals or self._withdrawals:
+            self._settle()
         return following
 
-    def _next_job(self, me: threading.Thread, bell: threading.Lock) -> Job | None:
+    def _next_job(self, me: threading.Thread, bell: SimpleQueue[None]) -> Job | None:
         """Wait for a job; None if this thread must end."""
         rang = timed_out = False
         while True:
             with self._lock:
                 if rang:
                     self._waking = False
+                    self._idle.pop(bell, None)  # if the wake was interrupted
                 job = self._take()
-                ends = job is None and (timed_out or self._closed is not None)
+                may_end = timed_out or (self._closed is not None and not self._arrivals)
+                ends = job is None and may_end
                 if ends:
                     self._free -= 1
                     del self._threads[me]
                 elif job is None:
-                    self._idle.append(bell)
-            if self._deferred:
-                self._do_deferred()
+                    self._idle[bell] = None
+            if self._arrivals or self._withdrawals:
+                self._settle()
             if job is not None or ends:
                 return job
-            rang = bell.acquire(timeout=self._idle_timeout)
+            rang, timed_out = self._wait(bell), False
             if not rang:
                 with self._lock:
                     timed_out = bell in self._idle
                     if timed_out:
-                        self._idle.remove(bell)
-                    else:  # it was rung just as the time ran out
-                        rang = bell.acquire()
+                        del self._idle[bell]
+                rang = not timed_out and self._wait(bell)  # it was rung just as the time ran out
+
+    def _wait(self, bell: SimpleQueue[None]) -> bool:
+        """Wait for the bell; False if the idle timeout came first."""
+        try:
+            bell.get(timeout=self._idle_timeout)
+        except Empty:
+            return False
+        return True
 
     def _take(self) -> Job | None:
         """Return the next job with a place, if there is one; with the lock held."""
@@ -424,16 +458,15 @@ class WorkerPool:
         with self._lock:
             self._running -= 1
             self._stalled += 1
-            if self._backlog and self._has_place():
-                self._place(self._backlog.popitem(last=False)[0])
-        self._do_deferred()
+            self._place_waiting()
+        self._settle()
 
     def go_on(self) -> None:
         """Take a place again, whether or not one is free."""
         with self._lock:
             self._stalled -= 1
             self._running += 1
-        self._do_deferred()
+        self._settle()
 
 
 class _Waiting:

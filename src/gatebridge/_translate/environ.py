@@ -152,11 +152,15 @@ class EnvironMaker:
             raise _wrong_type(scope) from exc
         try:
             name, port = server
-            template = self._templates.get((scheme, version, name, port))
         except (TypeError, ValueError):  # None, or the server's error, to be reported in its turn
-            template = name = port = None
+            name = port = None
         # Exact types, because True and 1.0 equal 1.
-        if template is None or not (type(port) is int and type(name) is type(version) is str):
+        if type(name) is not str or type(port) is not int:
+            name = port = None  # such as that of a unix socket: `_add_server` is for it
+        template = (
+            self._templates.get((scheme, version, name, port)) if type(version) is str else None
+        )
+        if template is None:
             template = self._new_template(scheme, version, name, port)
         environ = template.copy()
         environ["REQUEST_METHOD"] = method
@@ -186,10 +190,13 @@ class EnvironMaker:
         return environ
 
     def _new_template(self, scheme: str, version: Any, name: Any, port: Any) -> WSGIEnvironment:  # noqa: ANN401
-        """Return an environ that lacks what differs between requests.
+        """Return an environ that lacks what differs between requests, and remember it.
 
-        It has the server's name and port, and is remembered, unless these are unusual:
-        `_add_server` is for them.
+        Args:
+            scheme: The request's, like ``version``.
+            version: Of HTTP, as the server gives it.
+            name: The server's; None if `_add_server` is to add it.
+            port: Likewise.
         """
         template: WSGIEnvironment = {
             **self._constants,
@@ -198,20 +205,13 @@ class EnvironMaker:
         }
         if scheme == "https":
             template["HTTPS"] = "on"
-        if (
-            type(version) is str
-            and type(name) is str
-            and type(port) is int
-            and name
-            and name.isascii()
-            and 0 <= port <= 65535
-        ):
+        if name and name.isascii() and 0 <= port <= 65535:
             template["SERVER_NAME"] = with_brackets(name)
             template["SERVER_PORT"] = str(port)
-            if len(scheme) + len(version) + len(name) <= MAX_REMEMBERED:
-                if len(self._templates) >= _MAX_TEMPLATES:
-                    self._templates.clear()
-                self._templates[scheme, version, name, port] = template
+        if type(version) is str and len(scheme) + len(version) + len(name or "") <= MAX_REMEMBERED:
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[scheme, version, name, port] = template
         return template
 
 

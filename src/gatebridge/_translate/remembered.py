@@ -30,7 +30,7 @@ MAX_VALUES = 64
 REQUEST_NAMES = frozenset(
     """
     accept accept-charset accept-encoding accept-language access-control-request-headers
-    access-control-request-method cache-control connection content-type dnt early-data ect expect
+    access-control-request-method cache-control connection dnt early-data ect expect
     host origin pragma priority save-data sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform
     sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc sec-websocket-extensions
     sec-websocket-version te upgrade upgrade-insecure-requests user-agent via x-forwarded-host

@@ -132,24 +132,21 @@ class AsgiRequest:
                         self._log_departure()
                         return
                 self._accept(environ, length, part)
+                part = None  # it is the application's now
                 self._queued = not self._settings.pool.submit(job)
             except (RequestError, PoolFull, PoolClosed) as exc:
                 await self._refuse(exc)
                 return
             try:
-                if self._input is None or self._input.complete:
+                if self._input is None or self._input.complete:  # the short way
                     await self._sends.wait(
                         _UNWATCHED_QUEUED_SECONDS if self._queued else _UNWATCHED_SECONDS
                     )
-                if whole := job.take_whole():  # the short way
-                    try:
-                        for message in whole:
-                            await self._send(message)
-                    except Exception as exc:  # noqa: BLE001 - raised below
-                        self._send_failed(exc)
-                    while not job.done and job.channel is None:  # the worker is in close()
-                        await self._sends.wait()
-                if not job.done or job.channel is not None:
+                    if await self._send_whole():
+                        while not job.done and job.channel is None:  # the worker is in close()
+                            await self._sends.wait()
+                # In this order: once the job is done, nothing becomes whole.
+                if not job.done or job.whole or job.channel is not None:
                     await self._send_as_it_comes()
                 if job.errors or job.channel is not None:
                     await self._conclude()
@@ -205,6 +202,16 @@ class AsgiRequest:
         )
         if part is not None:
             self._input.feed(part[0], more_body=part[1])
+
+    async def _send_whole(self) -> bool:
+        """Send a response that is whole, without a channel; False if there is none."""
+        messages = self._job.take_whole()
+        try:
+            for message in messages:
+                await self._send(message)
+        except Exception as exc:  # noqa: BLE001 - raised when the worker is done
+            self._send_failed(exc)
+        return bool(messages)
 
     async def _send_as_it_comes(self) -> None:
         """Send what there is, until the worker is done; watch for a departure if it takes long."""
