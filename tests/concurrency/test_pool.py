@@ -623,6 +623,39 @@ def test_a_signal_handler_that_raises_keeps_neither_the_lock_nor_a_job(make_pool
     assert ran.wait(HANG)
 
 
+class InterruptedBell:
+    """The bell of an idle thread; a signal handler raises just before it is first rung."""
+
+    def __init__(self, bell: Any) -> None:
+        self.bell = bell
+        self.raises = True
+
+    def put(self, item: None) -> None:
+        raises, self.raises = self.raises, False
+        if raises:
+            raise KeyboardInterrupt
+        self.bell.put(item)
+
+
+def test_a_wake_that_a_signal_handler_interrupts_does_not_stop_later_ones(make_pool: Any) -> None:
+    pool, first = make_pool(1, max_threads=1), threading.Event()
+    idle_threads(pool, 1)
+    for _ in range(HANG * 1000):
+        if pool._idle:
+            break
+        threading.Event().wait(0.001)
+    (bell,) = pool._idle
+    pool._idle = {InterruptedBell(bell): None}
+    with pytest.raises(KeyboardInterrupt):
+        pool.submit(first.set)
+    assert first.wait(HANG)  # it was accepted before
+    settle(pool, running=0)
+    for _ in range(3):
+        (job,) = submit(pool, 1)
+        job.end()
+        settle(pool, running=0)
+
+
 def test_jobs_that_wait_for_the_holder_of_the_lock_count_in_the_queue(make_pool: Any) -> None:
     pool = make_pool(1, max_threads=1, max_queue=0)
     with LockHolder(pool):

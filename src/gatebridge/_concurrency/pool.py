@@ -140,7 +140,7 @@ class WorkerPool:
         except BaseException:
             with suppress(RuntimeError):  # if a signal handler has raised when it was released
                 lock.release()
-            self._settle()
+            self._settle(anyway=True)  # a wake may have been interrupted
             raise
         if self._arrivals or self._withdrawals:
             self._settle()
@@ -154,14 +154,15 @@ class WorkerPool:
         self._withdrawals.append((job, then))
         self._settle()
 
-    def _settle(self) -> None:
+    def _settle(self, *, anyway: bool = False) -> None:
         """Do what was left for the holder of the lock, unless another thread holds it now.
 
         To be called after each release of the lock.
         """
         lock = self._lock
         try:
-            while (self._arrivals or self._withdrawals) and lock.acquire(blocking=False):
+            while (anyway or self._arrivals or self._withdrawals) and lock.acquire(blocking=False):
+                anyway = False
                 self._take_in()
                 lock.release()  # now look again: there may be more meanwhile
         except BaseException:
