@@ -381,6 +381,7 @@ def test_who_waits_for_a_thread_when_the_loop_is_closed_is_never_called() -> Non
         hosts = [Host(path=path) for path in ("/busy", "/queued")]
         tasks = [asyncio.create_task(served(host.scope, host.receive, host.send)) for host in hosts]
         await statistics_say(served, running=1, waiting=1)
+        await gate.reached()  # a job counts as running before its thread comes
         return tasks
 
     tasks = loop.run_until_complete(start())
