@@ -14,7 +14,6 @@ from gatebridge._protocol.length import (
     NO_CONTENT,
     UNKNOWN,
     BodyLength,
-    DeclaredLength,
     has_content,
     length_of_body,
     wrong_length,
@@ -53,8 +52,6 @@ class _File(Enum):
 
 
 _FILE_NONE, _FILE_ASKED, _FILE_SENT = _File
-
-_REACHED = DeclaredLength(0)  # of a body that is whole
 
 
 class Response:
@@ -176,16 +173,12 @@ class Response:
         head = self.head
         if head is None:
             raise _out_of_order(kind, self.stage, step)
-        code = head.code
-        if step is END and head.length == len(body) and has_content(code, self._method):
+        if step is END and head.length == len(body) and has_content(head.code, self._method):
             # The fast path of a response in one piece: what follows would find no fault in it.
-            self._length = _REACHED
-            self.stage = COMPLETE
-            if self._changed:
-                self.wake()
+            self.complete()
             self.tasks.put(Begin(head, body, more=False))
             return
-        length = length_of_body(head.length, code, self._method)
+        length = self._length_after(head)
         if length is NO_CONTENT:
             body, step = b"", END
         elif length is not UNKNOWN:

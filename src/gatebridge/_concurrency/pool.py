@@ -158,6 +158,9 @@ class WorkerPool:
         """Do what was left for the holder of the lock, unless another thread holds it now.
 
         To be called after each release of the lock.
+
+        Args:
+            anyway: Whether to look once even if nothing was left.
         """
         lock = self._lock
         try:
@@ -168,7 +171,7 @@ class WorkerPool:
         except BaseException:
             with suppress(RuntimeError):
                 lock.release()
-            self._settle()
+            self._settle(anyway=True)
             raise
 
     def waiting(self) -> AbstractContextManager[None]:
@@ -269,7 +272,7 @@ class WorkerPool:
         """Place a job, or let it wait; see `submit`."""
         if self._closed is not None:
             raise PoolClosed
-        if self._free > 0 and self._running < self._limit:  # like _place, at less cost
+        if self._free > 0 and self._running < self._limit:  # as below, at less cost
             self._free -= 1
             self._running += 1
             self._inbox.append(job)
@@ -319,16 +322,11 @@ class WorkerPool:
     def _places(self) -> int:
         """Return how many jobs more could start now."""
         threads = self._free + self._max_threads - len(self._threads)
-        return max(0, min(self._limit - self._running, threads))
-
-    def _has_place(self) -> bool:
-        return self._running < self._limit and (
-            self._free > 0 or len(self._threads) < self._max_threads
-        )
+        return max(min(self._limit - self._running, threads), 0)
 
     def _place_waiting(self) -> None:
         """Give places to the jobs that have waited longest, in new threads if none is free."""
-        while self._backlog and self._has_place():
+        while self._backlog and self._places() > 0:
             if self._free <= 0 and not self._start_thread():
                 return  # they wait until another job is done
             job = next(iter(self._backlog), None)
@@ -418,8 +416,8 @@ class WorkerPool:
                     self._waking = False
                     self._idle.pop(bell, None)  # if the wake was interrupted
                 job = self._take()
-                may_end = timed_out or (self._closed is not None and not self._arrivals)
-                ends = job is None and may_end
+                ends = job is None and (timed_out or self._closed is not None)
+                ends = ends and not self._arrivals
                 if ends:
                     self._free -= 1
                     del self._threads[me]

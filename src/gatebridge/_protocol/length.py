@@ -75,15 +75,13 @@ class DeclaredLength(BodyLength):
         return block if self._missing >= 0 else block[: max(before, 0)]
 
 
-_WITHOUT_CONTENT = (204, 205, 304)
-
 UNKNOWN = BodyLength()
 NO_CONTENT = _NoContent()
 
 
 def has_content(status: int, method: str) -> bool:
     """Say whether a response may have a body (RFC 9110 sections 9.3.2, 15.3.5, 15.3.6, 15.4.5)."""
-    return status not in _WITHOUT_CONTENT and method != "HEAD"
+    return status not in (204, 205, 304) and method != "HEAD"
 
 
 def length_of_body(declared: int | None, status: int, method: str) -> BodyLength:
@@ -94,7 +92,7 @@ def length_of_body(declared: int | None, status: int, method: str) -> BodyLength
         status: The response's.
         method: The request's.
     """
-    if status in _WITHOUT_CONTENT or method == "HEAD":
+    if not has_content(status, method):
         return NO_CONTENT
     return UNKNOWN if declared is None else DeclaredLength(declared)
 

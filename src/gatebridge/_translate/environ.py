@@ -125,7 +125,7 @@ class EnvironMaker:
         self._replacing = replacing
         self._templates: dict[object, WSGIEnvironment] = {}
 
-    def environ_from(  # noqa: C901, PLR0912 - each call costs, on the path of every request
+    def environ_from(  # noqa: C901, PLR0912, PLR0915 - each call costs, on the path of every request
         self, scope: Scope, duplicate_header_limit: int | None = None
     ) -> WSGIEnvironment:
         """Translate a scope, like `environ_from_scope`; ``wsgi.input`` is left to be set."""
@@ -154,6 +154,8 @@ class EnvironMaker:
             name, port = server
         except (TypeError, ValueError):  # None, or the server's error, to be reported in its turn
             name = port = None
+        else:
+            server = name, port  # the server may have given an iterator
         # Exact types, because True and 1.0 equal 1.
         if type(name) is not str or type(port) is not int:
             name = port = None  # such as that of a unix socket: `_add_server` is for it

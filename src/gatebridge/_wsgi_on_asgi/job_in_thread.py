@@ -85,9 +85,7 @@ class WorkerJob(WsgiCall):
         self._sends = sends
         self._environ: WSGIEnvironment | None = environ
         self._context: Context | None = context_for_thread()
-        self._lock = (
-            threading.RLock()
-        )  # see `ResponseChannel`; guards `channel`, `done` and `ended`
+        self._lock = threading.RLock()  # of the channel; guards also `channel`, `done`, `ended`
         self.body: WsgiInput | None = None
         self.spool_bytes: int | None = None
         self.called = False

@@ -121,21 +121,16 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone, also if it leaves during the wait.
         """
-        self._put(start, block, WHOLE if last else PART, ends=last)
+        messages = () if start is None else (start,)
+        self._put(messages, block, WHOLE if last else PART, ends=last)
 
     def put_whole(self, messages: Sequence[HTTPSendMessage]) -> None:
-        """Add a whole response. This does not wait.
+        """Add a whole response, before any other part of it.
 
         Raises:
             ClientDisconnected: The client is gone.
         """
-        with self._lock:
-            self._require_open()
-            self._messages.extend(messages)
-            self.progress = WHOLE
-            must_wake = self._must_wake()
-        if must_wake and not self._wake():
-            self.loop_ended()
+        self._put(messages, b"", WHOLE)
 
     def put_hint(self, message: HTTPSendMessage) -> None:
         """Add a message that goes before the start; drop it if it comes too late for that.
@@ -143,7 +138,7 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: As `put`.
         """
-        self._put(message, b"", HINTS)
+        self._put((message,), b"", HINTS)
 
     def put_file(self, message: HTTPSendMessage) -> None:
         """Add a message that completes the body by itself, and wait until it has been sent.
@@ -154,7 +149,7 @@ class ResponseChannel:
         Raises:
             ClientDisconnected: The client is gone.
         """
-        self._put(message, b"", WHOLE)
+        self._put((message,), b"", WHOLE)
         while True:
             with self._lock:
                 if self._loop is not _SENDS or self.client is LOST:
@@ -167,7 +162,7 @@ class ResponseChannel:
 
     def _put(
         self,
-        message: HTTPSendMessage | None,
+        messages: Sequence[HTTPSendMessage],
         block: bytes,
         progress: Progress,
         *,
@@ -181,7 +176,7 @@ class ResponseChannel:
                 self._require_open()
                 if self._window is None or not self._window.is_full:
                     self.progress = max(self.progress, progress)
-                    self._add(message, block, ends=ends)
+                    self._add(messages, block, ends=ends)
                     must_wake = self._must_wake()
                     break
                 gate, barrier = self._shut()
@@ -190,11 +185,11 @@ class ResponseChannel:
         if must_wake and not self._wake():
             self.loop_ended()
 
-    def _add(self, message: HTTPSendMessage | None, block: bytes, *, ends: bool) -> None:
-        if message is not None:
+    def _add(self, messages: Sequence[HTTPSendMessage], block: bytes, *, ends: bool) -> None:
+        if messages:
             if self._blocks:
                 self._end_message(more_body=True)
-            self._messages.append(message)
+            self._messages.extend(messages)
         if block:
             if self._window is None:
                 self._window = Window(self._window_bytes)
