@@ -21,12 +21,7 @@ from gatebridge._concurrency.pool import PoolClosed, PoolFull
 from gatebridge._concurrency.signals import Signal
 from gatebridge._protocol.order import HEAD
 from gatebridge._protocol.presence import CLOSED
-from gatebridge._translate.disconnects import (
-    receive_lost_client,
-    send_lost_client,
-    wsgi_app_lost_client,
-)
-from gatebridge._translate.messages import part_of
+from gatebridge._translate.disconnects import send_lost_client, wsgi_app_lost_client
 from gatebridge._wsgi_on_asgi.input import WsgiInput, broken_by, promised_body, receive_part
 from gatebridge._wsgi_on_asgi.job_in_thread import WorkerJob
 from gatebridge._wsgi_on_asgi.refusal import send_refusal
@@ -104,7 +99,7 @@ class AsgiRequest:
 
     # --- on the event loop ------------------------------------------------------------------------
 
-    async def run(  # noqa: C901, PLR0912 - each call costs, on the path of every request
+    async def run(  # noqa: C901 - each call costs, on the path of every request
         self, environ: WSGIEnvironment
     ) -> None:
         """Serve the request, and log what ended it, unless the server got a whole response.
@@ -123,11 +118,7 @@ class AsgiRequest:
                 length, on_demand = promised_body(environ, self._settings.max_body_size)
                 part = None
                 if not on_demand:
-                    try:
-                        part = part_of(await self._receive())
-                    except Exception as exc:
-                        if not receive_lost_client(exc):
-                            raise
+                    part = await receive_part(self._receive)
                     if part is None:
                         self._log_departure()
                         return
