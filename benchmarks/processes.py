@@ -37,7 +37,7 @@ class Server(NamedTuple):
                     client.request("GET", "/")
                     client.getresponse().read()
                 except (OSError, http.client.HTTPException):
-                    time.sleep(0.05)  # a server does not tell when it is ready; it is asked again
+                    time.sleep(0.05)  # a server does not signal that it is ready, so ask again
                 else:
                     return
         raise RuntimeError(f"does not answer: {self.process.args}")

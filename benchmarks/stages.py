@@ -80,7 +80,7 @@ def remember(stage: Stage, serve: Callable[[], object]) -> Replacement:
 def ablation(
     run: Round, serve: Callable[[], object], stages: Sequence[Stage], *, quick: bool
 ) -> dict[str, Round]:
-    """Return gatebridge's rounds: as it is, without each stage, without any, and each alone.
+    """Return the rounds: gatebridge unchanged, without each stage, without all, and each alone.
 
     Args:
         run: A round of gatebridge.
@@ -119,7 +119,7 @@ def measured(rounds: dict[str, Round], *, quick: bool) -> Results:
 
 
 def section(measure: Measure, *, quick: bool, advance: Callable[[str, float], None]) -> Section:
-    """Measure on each loop in a process of its own, and return the table."""
+    """Measure on each loop in a separate process, and return the table."""
     rows: dict[str, dict[str, Cell]] = {}
     ended_early = ""
     for loop in LOOPS:

@@ -13,7 +13,7 @@ Rows: TypeAlias = Mapping[str, Mapping[str, Cell]]
 
 
 class Part(Protocol):
-    """Measures one thing: a table of the name of the part, or several with names of their own."""
+    """Measures one thing: a table named like the part, or several tables with other names."""
 
     def __call__(self, *, quick: bool, advance: Advance) -> Section | dict[str, Section]: ...
 
@@ -34,7 +34,7 @@ class Suite:
         preface: How it was measured.
         packages: The distributions whose versions matter.
         parts: What is measured, by the name that the command line has for it.
-        targets: What shall come out, by the name of the table that can tell.
+        targets: The targets, by the name of the table that shows whether they are met.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Suite:
     targets: Mapping[str, Callable[[Rows], Iterable[Target]]]
 
     def targets_of(self, sections: Mapping[str, Section]) -> list[Target]:
-        """Return what of the targets the tables can tell."""
+        """Return the targets whose tables were measured."""
         return [
             target
             for name, targets_of in self.targets.items()
@@ -63,6 +63,6 @@ def inverse(number: float | None) -> float | None:
 
 
 def hop_target(rows: Rows, row: str, most: float) -> Target:
-    """Return the target that gatebridge takes at most so many times as long as the raw hop."""
+    """Return the target for the time of a request as a multiple of the raw hop's."""
     text = f"{row}: at most {most} × the time of the raw hop"
     return Target(text, inverse(number(rows, row, FLOOR)), most)

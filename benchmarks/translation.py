@@ -1,7 +1,7 @@
 """What a translation costs, called alone: with a request that repeats, and with an all-new one.
 
 The yardstick is the least that any translation must do: decode the headers and build their keys.
-Each call gets objects of its own, as a real server makes them of the bytes that came.
+Each call gets new objects, as real servers make them from the bytes received.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _number = count(10_000_000).__next__  # what makes a value a new one, in as many
 
 
 def fresh(headers: Pairs, *, new: bool) -> Pairs:
-    """Return the headers as new objects, with values that never came before if they shall be."""
+    """Return the headers as new objects, on request with values that were never used before."""
     if new:
         return [(_copy(name), b"%b%d" % (value, _number())) for name, value in headers]
     return [(_copy(name), _copy(value)) for name, value in headers]
@@ -102,7 +102,7 @@ def section(
         unit="Time as a multiple of that of a bare loop over as many headers; less is better",
         rows=rows,
         remarks="The bare loop decodes each name and value and builds the environ's key. Every "
-        "call gets objects of its own, as from a server. *Repeated*: equal to those before; *all "
+        "call gets new objects, as from a server. *Repeated*: equal to those before; *all "
         "new*: each header's value has never come before.",
         drawn=False,
     )

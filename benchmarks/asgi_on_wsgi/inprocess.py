@@ -28,7 +28,7 @@ _REMARKS = (
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
-    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    """Measure all rows; ``advance`` is called with what was measured, and its share."""
     names = [work.name for work in works(quick=quick)]
     return in_one_process(
         measure, names, list(CONCURRENCIES), _REMARKS, quick=quick, advance=advance
@@ -36,7 +36,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
 
 
 def measure(loop: str, quick: bool) -> Iterator[tuple[Key, Results]]:  # noqa: FBT001
-    """Measure each row on one loop; runs in a process of its own."""
+    """Measure each row on one loop, in a separate process."""
     logging.disable()  # contenders that fail do so thousands of times
     for work in works(quick=quick):
         for how in CONCURRENCIES:

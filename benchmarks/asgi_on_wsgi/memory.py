@@ -28,8 +28,8 @@ THREADS = 8
 _REMARKS = (
     "Download: the application sends new blocks of 64 KiB; the client takes 256 KiB, stalls for "
     f"{STALL:g} seconds, and takes the rest. Upload: the application begins to receive after "
-    f"{STALL:g} seconds; the client has all at hand. On Gunicorn (gthread), nobody stalls, and "
-    "idle is its worker process after an upload of 1 MiB."
+    f"{STALL:g} seconds; the client has the whole body ready. On Gunicorn (gthread) neither "
+    "side stalls, and idle is its worker process after an upload of 1 MiB."
 )
 
 

@@ -34,7 +34,7 @@ _REMARKS = (
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section | dict[str, Section]:
-    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    """Measure all rows; ``advance`` is called with what was measured, and its share."""
     if shutil.which("wrk") is None:
         return Section(TITLE, "Not measured", {}, remarks=f"{INSTALL}.")
     if not find_spec("gunicorn"):

@@ -35,7 +35,7 @@ def stages_of() -> list[Stage]:
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> dict[str, Section]:
-    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    """Measure all rows; ``advance`` is called with what was measured, and its share."""
     return {
         "stages": stages.section(measure, quick=quick, advance=advance),
         "translation": translation.section(
@@ -49,7 +49,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> dict[str, Sect
 
 
 def measure(loop: str, quick: bool) -> Iterator[tuple[str, Results]]:  # noqa: FBT001
-    """Measure on one loop; runs in a process of its own."""
+    """Measure on one loop, in a separate process."""
     found = {work.name: work for work in works(quick=quick)}
     work, echo = found["small"], found["64 KiB echo"]
     size, answer = len(work.answer()), echo.answer()

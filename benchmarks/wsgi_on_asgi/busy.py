@@ -37,7 +37,7 @@ _REMARKS = (
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
-    """Measure on each loop; ``advance`` is told what was measured, and which part that is."""
+    """Measure on each loop; ``advance`` is called with what was measured, and its share."""
     rows: dict[str, dict[str, Cell]] = {}
     ended_early = ""
     for loop in LOOPS:
@@ -61,7 +61,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
 
 
 def measure(loop_name: str, quick: bool) -> Iterator[tuple[str, list[float]]]:  # noqa: FBT001
-    """Yield the seconds of all calls by what was called; runs in a process of its own."""
+    """Yield the seconds of all calls, by name of what was called; runs in a separate process."""
     work = Work("computes", wsgi_app(0, calibrate(COMPUTE)), lambda: b"Hello, world!")
     adapter = WsgiToAsgi(work.app, threads=THREADS)
     loop = new_loop(loop_name)

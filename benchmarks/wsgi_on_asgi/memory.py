@@ -24,7 +24,7 @@ from gatebridge.types import (
 _REMARKS = (
     "Download: the application yields new blocks of 64 KiB; the client takes 256 KiB, stalls for "
     f"{STALL:g} seconds, and takes the rest. Upload: the application begins to read after "
-    f"{STALL:g} seconds; the client has all at hand."
+    f"{STALL:g} seconds; the client has the whole body ready."
 )
 
 

@@ -47,14 +47,14 @@ _REMARKS = (
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section | dict[str, Section]:
-    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    """Measure all rows; ``advance`` is called with what was measured, and its share."""
     if shutil.which("wrk") is None:
         return Section(TITLE, "Not measured", {}, remarks=f"{INSTALL}.")
     return measure_rows(rows(quick=quick), _REMARKS, quick=quick, advance=advance)
 
 
 def rows(*, quick: bool) -> list[Row]:
-    """Return the rows; for a quick run so many that every server is in one."""
+    """Return the rows; for a quick run, just enough to include every server."""
     kinds = [("Flask", 20)] if quick else [("Flask", 20), ("Flask", 50), ("plain", 20)]
     found = [
         Row(f"{app}, {connections} connections, {loop}", _on_uvicorn(app, loop), connections)

@@ -34,7 +34,7 @@ def stages_of(adapter: WsgiToAsgi) -> list[Stage]:
 
 
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> dict[str, Section]:
-    """Measure all rows; ``advance`` is told what was measured, and which part that is."""
+    """Measure all rows; ``advance`` is called with what was measured, and its share."""
     return {
         "stages": stages.section(measure, quick=quick, advance=advance),
         "translation": translation.section(
@@ -56,7 +56,7 @@ def run(*, quick: bool, advance: Callable[[str, float], None]) -> dict[str, Sect
 
 
 def measure(loop_name: str, quick: bool) -> Iterator[tuple[str, Results]]:  # noqa: FBT001
-    """Measure on one loop; runs in a process of its own."""
+    """Measure on one loop, in a separate process."""
     loop = new_loop(loop_name)
     asyncio.set_event_loop(loop)
     found = {work.name: work for work in works(quick=quick)}

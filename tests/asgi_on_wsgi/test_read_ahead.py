@@ -45,7 +45,7 @@ def client(request: pytest.FixtureRequest) -> None:
 
 
 def receiving(count: int, messages: list[Message], *, head_first: bool = False) -> ASGIApplication:
-    """Return an application that receives so many messages of the body, and answers."""
+    """Return an application that receives ``count`` messages of the body, then responds."""
 
     @http
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

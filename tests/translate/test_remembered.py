@@ -35,7 +35,7 @@ def to_environ(headers: list[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def to_scope(headers: list[tuple[Any, Any]]) -> Any:
-    """Translate from an environ with the headers' native forms, or with what is none as it is."""
+    """Translate from an environ with the headers as native strings; other values stay unchanged."""
     variables = {key_of(name): as_native(value) for name, value in headers}
     return scope_from_environ(make_environ(**variables))["headers"]
 

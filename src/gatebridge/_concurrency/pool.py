@@ -11,7 +11,7 @@ number.
 
 An event loop must not wait for the pool's lock: its holder may be a worker that has to wait for the
 interpreter's lock, behind all others that compute. So `submit` and `withdraw` leave their work to
-the holder of the lock, if there is one; whoever releases it looks for such work.
+the thread that holds the lock, if there is one; every release is followed by a look for such work.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class WorkerPool:
         # run while it is held, and end an abandoned request, which then withdraws its job.
         self._lock = threading.RLock()
         self._arrivals: deque[Job] = deque()  # accepted, and left for the holder of the lock
-        self._withdrawals: deque[tuple[Job, Callable[[], object]]] = deque()  # likewise
+        self._withdrawals: deque[tuple[Job, Callable[[], object]]] = deque()  # the same
         self._threads: dict[threading.Thread, Job | None] = {}  # with the job of each
         self._free = 0  # threads without a job, minus jobs in the inbox
         self._running = 0

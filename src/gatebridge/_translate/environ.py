@@ -198,7 +198,7 @@ class EnvironMaker:
             scheme: The request's, like ``version``.
             version: Of HTTP, as the server gives it.
             name: The server's; None if `_add_server` is to add it.
-            port: Likewise.
+            port: Like ``name``.
         """
         template: WSGIEnvironment = {
             **self._constants,

@@ -56,8 +56,7 @@ class WsgiCall(ABC):
         settings: Those of the adapter.
 
     Attributes:
-        channel: Where the response goes if it is not whole at once; None as long as nobody needed
-            it.
+        channel: The channel of a response that is not whole at once; None until it is needed.
         stage: How far the response has come.
         whole: The messages of a response that was complete at once, until they are sent; None
             for any other response.

@@ -32,8 +32,8 @@ class WorkerJob(WsgiCall):
     has a channel.
 
     A base class and not a part of this class, because a part that calls its owner back would form a
-    cycle with it. For the same reason the job lets go of environ and context before it calls the
-    application: the environ has a way back here, and the context perhaps one to the environ.
+    cycle with it. For the same reason the job drops environ and context before it calls the application:
+    the environ refers back to the job, and the context may refer to the environ.
 
     Args:
         app: The application.

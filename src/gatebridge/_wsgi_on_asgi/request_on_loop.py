@@ -165,7 +165,7 @@ class AsgiRequest:
     def _accept(
         self, environ: WSGIEnvironment, length: int | None, part: tuple[bytes, bool] | None
     ) -> None:
-        """Give the application its body: as it is, if the first part is all; otherwise a stream."""
+        """Put the body into the environ: as a file in memory if the first part is all, or a stream."""
         job, settings = self._job, self._settings
         max_size = settings.max_body_size
         spools = settings.spool_bodies and length is None
@@ -195,7 +195,7 @@ class AsgiRequest:
             self._input.feed(part[0], more_body=part[1])
 
     async def _send_whole(self) -> bool:
-        """Send a response that is whole, without a channel; False if there is none."""
+        """Send a whole response without a channel; return False if there is none yet."""
         messages = self._job.take_whole()
         try:
             for message in messages:
