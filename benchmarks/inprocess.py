@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from typing import TypeAlias
 
-from benchmarks.child import ChildEnded, in_child
+from benchmarks.loops import LOOPS, OnEachLoop
 from benchmarks.measure import Failure, ratio
 from benchmarks.report import Cell, Section
 
 FLOOR = "raw hop"
-LOOPS = [name for name in ("asyncio", "uvloop") if find_spec(name)]
 
 BATCH_LIMIT = 60.0  # seconds without an end, after which a round is said to hang
 
@@ -31,26 +29,22 @@ def in_one_process(
     quick: bool,
     advance: Callable[[str, float], None],
 ) -> Section:
-    """Measure all rows, on each loop in a process of its own.
+    """Measure all rows, on each loop in a separate process.
 
     Args:
         measure: What to run there.
         works: The works by name, in the order of the report.
-        concurrencies: How many at once, likewise.
+        concurrencies: How many at once, in the same order.
         remarks: Sentences to read the numbers by.
         quick: Whether few rounds will do.
-        advance: Is told what was measured, and which part that is.
+        advance: Called with what was measured, and its share.
     """
     results: dict[Key, Results] = {}
     share = 1 / (len(LOOPS) * len(works) * len(concurrencies))
-    ended_early = ""
-    for loop in LOOPS:
-        try:
-            for key, row in in_child(measure, loop, quick, patience=20 * BATCH_LIMIT):
-                results[key] = row
-                advance(", ".join(key), share)
-        except ChildEnded as ended:
-            ended_early += f" On {loop} the measuring ended early: {ended}."
+    on_each_loop = OnEachLoop(measure, quick=quick, patience=20 * BATCH_LIMIT)
+    for _, (key, row) in on_each_loop:
+        results[key] = row
+        advance(", ".join(key), share)
 
     def order_of(item: tuple[Key, Results]) -> tuple[int, int, int]:
         (work, how, loop), _ = item
@@ -61,7 +55,7 @@ def in_one_process(
         title="In one process",
         unit="Time per request as a multiple of gatebridge's; less is better",
         rows={", ".join(key): row for key, row in rows.items()},
-        remarks=remarks + ended_early,
+        remarks=remarks + on_each_loop.endings,
     )
 
 

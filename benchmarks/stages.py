@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from unittest.mock import patch
 
-from benchmarks.child import ChildEnded, in_child
-from benchmarks.inprocess import BATCH_LIMIT, FLOOR, LOOPS, Results
+from benchmarks.inprocess import BATCH_LIMIT, FLOOR, Results
+from benchmarks.loops import LOOPS, OnEachLoop
 from benchmarks.measure import Failure, Round, interleave, ratio
 from benchmarks.report import Cell, Section
 
@@ -121,22 +121,18 @@ def measured(rounds: dict[str, Round], *, quick: bool) -> Results:
 def section(measure: Measure, *, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure on each loop in a separate process, and return the table."""
     rows: dict[str, dict[str, Cell]] = {}
-    ended_early = ""
-    for loop in LOOPS:
-        try:
-            for how, results in in_child(measure, loop, quick, patience=5 * BATCH_LIMIT):
-                column = f"{how}, {loop}"
-                floor = results[FLOOR]
-                for name, seconds in results.items():
-                    rows.setdefault(name, {})[column] = _cell(seconds, floor)
-                advance(column, 1 / (2 * len(LOOPS)))
-        except ChildEnded as ended:
-            ended_early += f" On {loop} the measuring ended early: {ended}."
+    on_each_loop = OnEachLoop(measure, quick=quick, patience=5 * BATCH_LIMIT)
+    for loop, (how, results) in on_each_loop:
+        column = f"{how}, {loop}"
+        floor = results[FLOOR]
+        for name, seconds in results.items():
+            rows.setdefault(name, {})[column] = _cell(seconds, floor)
+        advance(column, 1 / (2 * len(LOOPS)))
     return Section(
         title="The stages of a small request",
         unit="Time as a multiple of the raw hop's; less is better",
         rows=rows,
-        remarks=_REMARKS + ended_early,
+        remarks=_REMARKS + on_each_loop.endings,
         drawn=False,
     )
 

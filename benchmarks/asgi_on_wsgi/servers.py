@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from benchmarks.asgi_on_wsgi.contenders import CONTENDERS
-from benchmarks.inprocess import LOOPS
+from benchmarks.loops import LOOPS
 from benchmarks.processes import gunicorn, uvicorn
 from benchmarks.report import Section
 from benchmarks.servers import TITLE, Commands, Row, measure_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.asgi_on_wsgi import inprocess, memory, servers, stages
-from benchmarks.inprocess import LOOPS
+from benchmarks.loops import LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, hop_target, number
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from unittest.mock import patch
 
-from benchmarks.child import ChildEnded, in_child
-from benchmarks.inprocess import LOOPS
+from benchmarks.loops import LOOPS, OnEachLoop
 from benchmarks.report import Cell, Section
 from benchmarks.threads import calibrate, compute, wsgi_app
 from benchmarks.works import Work
@@ -39,23 +38,19 @@ _REMARKS = (
 def run(*, quick: bool, advance: Callable[[str, float], None]) -> Section:
     """Measure on each loop; ``advance`` is called with what was measured, and its share."""
     rows: dict[str, dict[str, Cell]] = {}
-    ended_early = ""
-    for loop in LOOPS:
-        try:
-            for name, times in in_child(measure, loop, quick, patience=60):
-                rows[f"{name}, {loop}"] = {
-                    "median": Cell(statistics.median(times) * 1000),
-                    "99.9th percentile": Cell(_percentile(times) * 1000),
-                    LONGEST: Cell(max(times) * 1000),
-                }
-        except ChildEnded as ended:
-            ended_early += f" On {loop} the measuring ended early: {ended}."
-        advance(loop, 1 / len(LOOPS))
+    on_each_loop = OnEachLoop(measure, quick=quick, patience=60)
+    for loop, (name, times) in on_each_loop:
+        rows[f"{name}, {loop}"] = {
+            "median": Cell(statistics.median(times) * 1000),
+            "99.9th percentile": Cell(_percentile(times) * 1000),
+            LONGEST: Cell(max(times) * 1000),
+        }
+        advance(f"{name}, {loop}", 1 / (3 * len(LOOPS)))
     return Section(
         title="The event loop's calls into the worker pool",
         unit="Milliseconds that a call takes while all workers compute; less is better",
         rows=rows,
-        remarks=_REMARKS + ended_early,
+        remarks=_REMARKS + on_each_loop.endings,
         drawn=False,
     )
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from benchmarks.inprocess import LOOPS
+from benchmarks.loops import LOOPS
 from benchmarks.processes import (
     cheroot,
     granian_asgi,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.inprocess import FLOOR, LOOPS
+from benchmarks.inprocess import FLOOR
+from benchmarks.loops import LOOPS
 from benchmarks.report import Target
 from benchmarks.suite import Rows, Suite, hop_target, inverse, number
 from benchmarks.wsgi_on_asgi import busy, inprocess, memory, servers, stages, stalls

@@ -27,7 +27,8 @@ from benchmarks.asgi_on_wsgi import servers as a2w_servers  # noqa: E402
 from benchmarks.asgi_on_wsgi.suite import SUITE as ASGI_TO_WSGI  # noqa: E402
 from benchmarks.chart import MARKS, THEMES, chart, domain, groups_of, ticks  # noqa: E402
 from benchmarks.child import ChildEnded, in_child  # noqa: E402
-from benchmarks.inprocess import LOOPS, Results, cells  # noqa: E402
+from benchmarks.inprocess import Results, cells  # noqa: E402
+from benchmarks.loops import LOOPS  # noqa: E402
 from benchmarks.measure import Failure, interleave, ratio  # noqa: E402
 from benchmarks.record import Record  # noqa: E402
 from benchmarks.report import (  # noqa: E402

@@ -31,9 +31,9 @@ class WorkerJob(WsgiCall):
     A response that is whole when the application returns is left in `whole`. Only what takes longer
     has a channel.
 
-    A base class and not a part of this class, because a part that calls its owner back would form a
-    cycle with it. For the same reason the job drops environ and context before it calls the application:
-    the environ refers back to the job, and the context may refer to the environ.
+    `WsgiCall` is a base class and not a part, because a part that calls its owner back would form a
+    cycle with it. For the same reason the job drops environ and context before it calls the
+    application: the environ refers back to the job, and the context may refer to the environ.
 
     Args:
         app: The application.

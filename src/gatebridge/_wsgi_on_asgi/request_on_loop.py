@@ -165,7 +165,7 @@ class AsgiRequest:
     def _accept(
         self, environ: WSGIEnvironment, length: int | None, part: tuple[bytes, bool] | None
     ) -> None:
-        """Put the body into the environ: as a file in memory if the first part is all, or a stream."""
+        """Set ``wsgi.input``: a file in memory if the first part is the whole body, or a stream."""
         job, settings = self._job, self._settings
         max_size = settings.max_body_size
         spools = settings.spool_bodies and length is None
